@@ -22,14 +22,16 @@ func benchTier(b *testing.B, bytes int64) *Tier {
 }
 
 // store puts one embedding of a unit whose payload nobody looks at.
-func store(b *testing.B, tier *Tier, i int) {
+func store(b *testing.B, tier *Tier, i int, written bool) {
 	extent, err := tier.Reserve(context.Background(), arena.Unit)
 	if err != nil {
 		b.Fatal(err)
 	}
 	meta := tiers.Meta{DType: "U8", Shape: []int64{1}, Size: 1}
 	e := tiers.NewEmbedding(tiertest.Name(fmt.Sprint(i)), meta, extent)
-	e.MarkClean()
+	if written {
+		e.MarkClean()
+	}
 	if err := tier.Put(context.Background(), e); err != nil {
 		b.Fatal(err)
 	}
@@ -42,7 +44,7 @@ func BenchmarkGet(b *testing.B) {
 	tier := benchTier(b, 2*entries*arena.Unit)
 	ids := make([]tiers.ID, entries)
 	for i := range ids {
-		store(b, tier, i)
+		store(b, tier, i, clean)
 		ids[i] = tiertest.Name(fmt.Sprint(i)).ID()
 	}
 	b.RunParallel(func(p *testing.PB) {
@@ -57,15 +59,20 @@ func BenchmarkGet(b *testing.B) {
 	})
 }
 
-// BenchmarkPutEvicting puts small embeddings into a tier that holds 20,000 and evicts for each.
+// BenchmarkPutEvicting puts small embeddings into a tier of 25,000 units and evicts for each, with a writer
+// that keeps up and with one that has stopped.
 func BenchmarkPutEvicting(b *testing.B) {
 	const units = 25_000
-	tier := benchTier(b, units*arena.Unit)
-	for i := range units {
-		store(b, tier, i)
-	}
-	for i := units; b.Loop(); i++ {
-		store(b, tier, i)
+	for name, written := range map[string]bool{"clean": clean, "unwritten": unwritten} {
+		b.Run(name, func(b *testing.B) {
+			tier := benchTier(b, units*arena.Unit)
+			for i := range units {
+				store(b, tier, i, written)
+			}
+			for i := units; b.Loop(); i++ {
+				store(b, tier, i, written)
+			}
+		})
 	}
 }
 

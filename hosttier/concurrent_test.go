@@ -31,7 +31,7 @@ func TestStress(t *testing.T) {
 			for worker := range 8 {
 				workers.Go(func() {
 					rng := rand.New(rand.NewPCG(1, uint64(worker)))
-					for range 800 {
+					for range 500 {
 						if err := churn(tier, rng); err != nil {
 							t.Error(err)
 							return
@@ -215,4 +215,39 @@ func TestVisibleWhileMovingOn(t *testing.T) {
 	if got := tier.orders[main].Len(); got != entries {
 		t.Errorf("%d entries moved, want %d", got, entries)
 	}
+}
+
+// TestGetAgainstLastRelease lets readers retain an embedding whose only other reference, the index's, goes at
+// the same moment. Retaining a freed embedding panics.
+func TestGetAgainstLastRelease(t *testing.T) {
+	tier := open(t, Options{Arena: tiertest.Arena(t, 20*arena.Unit)}, seededHash())
+	id := tiertest.Name("contended").ID()
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if e, err := tier.Get(context.Background(), id); err == nil {
+					e.Release()
+				}
+			}
+		})
+	}
+	for range 5000 {
+		e := tiertest.Embedding(t, tier.Reserve, tiertest.Name("contended"), 1)
+		if err := tier.Put(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		e.Release()
+		if err := tier.Delete(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	readers.Wait()
 }

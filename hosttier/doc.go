@@ -10,8 +10,9 @@
 //
 // New embeddings enter the nursery, a FIFO. When room is needed its tail is looked at: what was used, or was
 // dropped from here a short while ago (the ghost list), goes on to ristretto; the rest is dropped. An embedding
-// is dropped while it is unwritten, that is before the next tier has it, only when nothing clean is left to
-// drop, so past the nursery everything is clean and what TinyLFU refuses costs a disk read, not an encode.
+// that the next tier does not have yet is unwritten: it stays in the nursery, and is dropped only when the
+// nursery's tail and the main segment have nothing clean to drop. So past the nursery everything is clean, and
+// what TinyLFU refuses costs a disk read, not an encode.
 //
 // # Locks
 //

@@ -16,6 +16,10 @@ const (
 	// the whole nursery turns out to be in demand, moving it to ristretto (3 µs each) spreads over many puts.
 	trimSteps = 64
 
+	// reserveSteps bounds the entries of the nursery that Reserve looks at before it turns elsewhere: 0.2 ms. With
+	// a writer that has stopped, each put would otherwise walk past everything unwritten (4 ms for 25,000).
+	reserveSteps = 1024
+
 	// minGhosts keeps the ghost list useful while few entries are stored.
 	minGhosts = 64
 )
@@ -57,7 +61,10 @@ func (t *Tier) count(e *entry, reason string) {
 
 // announce tells Evicted of what left.
 func (t *Tier) announce() {
-	if t.evicted == nil {
+	t.mu.RLock()
+	none := len(t.departed) == 0 // after most gets: they must not exclude each other
+	t.mu.RUnlock()
+	if none {
 		return
 	}
 	t.mu.Lock()
@@ -138,8 +145,8 @@ func (t *Tier) drop(e *entry) {
 }
 
 // evictMain drops entries of the main segment until done. Ristretto evicts for a newcomer only, so this is our
-// own choice: a clock over the entries, on which a use gives one more turn. It runs when the nursery has
-// nothing clean left, that is when bodies in flight or a lagging writer take more than their share.
+// own choice: a clock over the entries, on which a use gives one more turn. It runs when the nursery's tail has
+// nothing clean to drop, that is when bodies in flight or a lagging writer take more than their share.
 func (t *Tier) evictMain(done func() bool) {
 	for range maxUses + 1 {
 		t.walk(main, func(e *entry) bool {
@@ -174,7 +181,7 @@ func (t *Tier) evictUnwritten(done func() bool) {
 // evictBytes drops entries until size bytes are free, together or not, and reports whether it got there.
 func (t *Tier) evictBytes(size int64) bool {
 	enough := func() bool { return t.arena.Size()-t.arena.Used() >= size }
-	t.evictNursery(-1, enough)
+	t.evictNursery(reserveSteps, enough)
 	t.evictMain(enough)
 	t.evictUnwritten(enough)
 	return enough()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -111,7 +110,7 @@ func TestTrim(t *testing.T) {
 			tier, evicted := openUnits(t, 20)
 			test.fill(t, tier)
 			checkInvariants(t, tier)
-			if diff := cmp.Diff(test.evicted, slices.Clone(*evicted)); diff != "" {
+			if diff := cmp.Diff(test.evicted, *evicted); diff != "" {
 				t.Errorf("evicted (-want +got):\n%s", diff)
 			}
 			for _, key := range test.main {

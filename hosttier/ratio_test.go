@@ -8,11 +8,47 @@ package hosttier
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"github.com/keepsight/keepsight/tiers"
 	"github.com/keepsight/keepsight/tiers/arena"
 	"github.com/keepsight/keepsight/tiers/tiertest"
 )
+
+// TestTinyLFURejects fills the main segment with favourites and offers it strangers.
+func TestTinyLFURejects(t *testing.T) {
+	tier, evicted := openUnits(t, 20) // 55% is 11 units
+	const favourites = 11
+	// Ristretto hears of uses in batches that it may drop, so how many it takes is not known.
+	for try := range 1000 {
+		for i := range favourites {
+			key := fmt.Sprint(i)
+			if segmentOf(tier, key) == gone {
+				put(t, tier, key, 1, clean)
+				promote(tier, key)
+			}
+			for range 64 {
+				if e, err := tier.Get(t.Context(), tiertest.Name(key).ID()); err == nil {
+					e.Release()
+				}
+			}
+		}
+		stranger := fmt.Sprint("stranger ", try)
+		put(t, tier, stranger, 1, clean)
+		promote(tier, stranger)
+		if segmentOf(tier, stranger) == main {
+			continue
+		}
+		checkInvariants(t, tier)
+		tier.announce()
+		if !slices.Contains(*evicted, stranger) || tier.Stats().Evictions[tiers.EvictedRejected] == 0 {
+			t.Errorf("a rejection was not counted or announced: %v", tier.Stats().Evictions)
+		}
+		return
+	}
+	t.Error("every stranger was admitted: ristretto learns of no uses")
+}
 
 // TestHitRatio replays zipf-distributed requests, 40% of them mixed with images seen once, and holds the tier
 // against a FIFO of the same memory, which is what the nursery alone would be.

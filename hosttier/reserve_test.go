@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -63,22 +64,12 @@ func free(extents []*arena.Extent) {
 	}
 }
 
-// reserve takes that many units and gives them back.
-func reserve(t *testing.T, tier *Tier, units int64) {
-	t.Helper()
-	extent, err := tier.Reserve(t.Context(), units*arena.Unit)
-	if err != nil {
-		t.Fatalf("reserve %d units: %v", units, err)
-	}
-	extent.Free()
-}
-
 func TestReserveEvicts(t *testing.T) {
 	tests := []struct {
 		name    string
 		prepare func(t *testing.T, tier *Tier)
-		units   int64
 		evicted []string
+		reason  string
 	}{
 		{
 			name: "the oldest clean one of the nursery first",
@@ -89,8 +80,8 @@ func TestReserveEvicts(t *testing.T) {
 				put(t, tier, "oldest", 1, clean)
 				put(t, tier, "newest", 1, clean)
 			},
-			units:   1,
 			evicted: []string{"oldest"},
+			reason:  tiers.EvictedCapacity,
 		},
 		{
 			name: "the main segment before anything unwritten",
@@ -102,8 +93,8 @@ func TestReserveEvicts(t *testing.T) {
 				}
 				use(t, tier, "used")
 			},
-			units:   1,
 			evicted: []string{"unused"},
+			reason:  tiers.EvictedCapacity,
 		},
 		{
 			name: "the main segment even if all of it is in use often",
@@ -115,8 +106,8 @@ func TestReserveEvicts(t *testing.T) {
 				}
 				promote(tier, "used")
 			},
-			units:   1,
 			evicted: []string{"used"},
+			reason:  tiers.EvictedCapacity,
 		},
 		{
 			name: "the oldest unwritten one when nothing else is left",
@@ -124,8 +115,8 @@ func TestReserveEvicts(t *testing.T) {
 				put(t, tier, "oldest", 1, unwritten)
 				put(t, tier, "newest", 1, unwritten)
 			},
-			units:   1,
 			evicted: []string{"oldest"},
+			reason:  tiers.EvictedUnwritten,
 		},
 		{
 			name: "nobody who is being read",
@@ -138,32 +129,27 @@ func TestReserveEvicts(t *testing.T) {
 				promote(tier, "main")
 				put(t, tier, "idle", 1, unwritten)
 			},
-			units:   1,
 			evicted: []string{"idle"},
+			reason:  tiers.EvictedUnwritten,
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			memory := tiertest.Arena(t, 32*arena.Unit)
-			var evicted []string
-			tier, err := New(Options{
-				Arena:   memory,
-				Evicted: func(name tiers.Name) { evicted = append(evicted, name.Key) },
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { tier.Close() })
+			tier, evicted := openUnits(t, 32)
 			test.prepare(t, tier)
 			rest := fill(t, tier)
 			defer free(rest)
-			reserve(t, tier, test.units)
+			extent, err := tier.Reserve(t.Context(), arena.Unit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			extent.Free()
 			checkInvariants(t, tier)
-			if diff := cmp.Diff(test.evicted, evicted); diff != "" {
+			if diff := cmp.Diff(test.evicted, *evicted); diff != "" {
 				t.Errorf("evicted (-want +got):\n%s", diff)
 			}
-			if n := tier.Stats().Evictions[tiers.EvictedUnwritten]; n > 0 && evicted[0] != "oldest" && evicted[0] != "idle" {
-				t.Errorf("%d counted as unwritten", n)
+			if diff := cmp.Diff(map[string]uint64{test.reason: 1}, tier.Stats().Evictions); diff != "" {
+				t.Errorf("evictions (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -231,18 +217,11 @@ func TestReserveWindow(t *testing.T) {
 				extent.Free()
 			}
 			checkInvariants(t, tier)
-			if diff := cmp.Diff(test.evicted, slicesOrNil(*evicted)); diff != "" {
+			if diff := cmp.Diff(test.evicted, *evicted); diff != "" {
 				t.Errorf("evicted (-want +got):\n%s", diff)
 			}
 		})
 	}
-}
-
-func slicesOrNil(s []string) []string {
-	if len(s) == 0 {
-		return nil
-	}
-	return s
 }
 
 // TestReserveWaits blocks the arena with memory that nobody can evict, in a bubble of fake time.
@@ -327,6 +306,31 @@ func TestReserveWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestEvictionExcludesReserve holds the lock of an eviction: free memory must wait until it ends, because it
+// may have been freed for somebody else.
+func TestEvictionExcludesReserve(t *testing.T) {
+	tier, _ := openUnits(t, 16)
+	tier.evicting.Lock()
+	reserved := make(chan *arena.Extent)
+	go func() {
+		extent, _ := tier.Reserve(context.Background(), 1)
+		reserved <- extent
+	}()
+	for range 1000 {
+		runtime.Gosched()
+		select {
+		case extent := <-reserved:
+			t.Error("memory was taken during an eviction")
+			extent.Free()
+			tier.evicting.Unlock()
+			return
+		default:
+		}
+	}
+	tier.evicting.Unlock()
+	(<-reserved).Free()
 }
 
 // TestLargeReserveIsNotStarved lets small embeddings churn through a full arena while large ones are asked for.

@@ -15,48 +15,41 @@ import (
 type desk struct {
 	*claims
 	mu     sync.Mutex
-	stored map[Name]bool
+	stored map[ID]bool
 }
 
 var scopeA = Scope{Tenant: "t", Namespace: "n"}
 
 func newDesk() *desk {
-	d := &desk{stored: make(map[Name]bool)}
-	d.claims = newClaims(func(n Name) bool {
+	d := &desk{stored: make(map[ID]bool)}
+	d.claims = newClaims(func(id ID) bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return d.stored[n]
+		return d.stored[id]
 	})
 	return d
 }
 
-func named(keys ...string) (names []Name) {
+func named(keys ...string) (ids []ID) {
 	for _, key := range keys {
-		names = append(names, Name{Scope: scopeA, Key: key})
-	}
-	return names
-}
-
-func ids(names []Name) (ids []ID) {
-	for _, n := range names {
-		ids = append(ids, n.ID())
+		ids = append(ids, Name{Scope: scopeA, Key: key}.ID())
 	}
 	return ids
 }
 
 func (d *desk) put(key string) {
-	name := named(key)[0]
+	id := named(key)[0]
 	d.mu.Lock()
-	d.stored[name] = true
+	d.stored[id] = true
 	d.mu.Unlock()
-	d.fulfil(name.ID())
+	d.fulfil(id)
 }
 
 // ask is a lookup by owner that waits for at most wait, and says what it came to: "claimed", "pending",
 // "hit" or "miss" for each key, and the token.
 func (d *desk) ask(owner string, wait time.Duration, keys ...string) (string, []string) {
-	names := named(keys...)
-	w := d.join(scopeA, names, &ClaimWish{Owner: owner, TTL: time.Second})
+	ids := named(keys...)
+	w := d.join(scopeA, ids, &ClaimWish{Owner: owner, TTL: time.Second})
 	if w.parked && wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -65,14 +58,14 @@ func (d *desk) ask(owner string, wait time.Duration, keys ...string) (string, []
 		case <-timer.C:
 		}
 	}
-	token, standings := d.leave(w, ids(names))
+	token, standings := d.leave(w, ids)
 	d.sent(w)
 	states := make([]string, len(keys))
 	for i, st := range standings {
 		switch {
 		case st.claimed:
 			states[i] = "claimed"
-		case d.present(names[i]):
+		case d.present(ids[i]):
 			states[i] = "hit"
 		case st.pending:
 			states[i] = "pending"
@@ -137,7 +130,7 @@ func TestCrossedKeysGiveOneHolder(t *testing.T) {
 func TestClaimPassesToExactlyOneWaiter(t *testing.T) {
 	endings := map[string]func(d *desk, s *Store, token string){
 		"given up":    func(d *desk, s *Store, token string) { _ = s.GiveUpClaim("t", token) },
-		"PUT failed":  func(d *desk, s *Store, token string) { d.fail(token, named("k")[0].ID()) },
+		"PUT failed":  func(d *desk, s *Store, token string) { d.fail(token, named("k")[0]) },
 		"TTL expired": func(d *desk, s *Store, token string) { time.Sleep(time.Second) },
 	}
 	for what, end := range endings {
@@ -179,8 +172,8 @@ func TestWaiterWithoutClaimIsPreferred(t *testing.T) {
 		}
 		both := d.join(scopeA, named("a", "b"), &ClaimWish{Owner: "both"})
 		onlyB := d.join(scopeA, named("b"), &ClaimWish{Owner: "only b"})
-		d.fail(tokens["a"], named("a")[0].ID()) // goes to "both", the only one who waits for it
-		d.fail(tokens["b"], named("b")[0].ID()) // "both" waits longer, but holds a claim by now
+		d.fail(tokens["a"], named("a")[0]) // goes to "both", the only one who waits for it
+		d.fail(tokens["b"], named("b")[0]) // "both" waits longer, but holds a claim by now
 		if len(both.granted) != 1 || len(onlyB.granted) != 1 {
 			t.Errorf("granted %d and %d keys, want one each", len(both.granted), len(onlyB.granted))
 		}
@@ -191,16 +184,16 @@ func TestClaimTTLStartsWhenTheAnswerIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		w := d.join(scopeA, named("k"), &ClaimWish{Owner: "slow network", TTL: time.Second})
-		d.leave(w, ids(named("k")))
+		d.leave(w, named("k"))
 		time.Sleep(10 * time.Second) // the answer is on its way
 		d.sent(w)
 		time.Sleep(time.Second - 1)
-		if _, pending := d.pending(named("k")[0].ID()); !pending {
+		if _, pending := d.pending(named("k")[0]); !pending {
 			t.Error("the claim ended before its TTL")
 		}
 		time.Sleep(1)
 		synctest.Wait()
-		if _, pending := d.pending(named("k")[0].ID()); pending {
+		if _, pending := d.pending(named("k")[0]); pending {
 			t.Error("the claim outlived its TTL")
 		}
 	})
@@ -210,7 +203,7 @@ func TestLostAnswerGivesBackOnlyWhatItGranted(t *testing.T) {
 	d := newDesk()
 	kept, _ := d.ask("a", 0, "old")
 	w := d.join(scopeA, named("old", "new"), &ClaimWish{Owner: "a"})
-	d.leave(w, ids(named("old", "new")))
+	d.leave(w, named("old", "new"))
 	d.unsent(w)
 	if token, states := d.ask("b", 0, "old", "new"); token == "" || !slices.Equal(states, []string{"pending", "claimed"}) {
 		t.Errorf("after the lost answer another owner got %v, want [pending claimed]", states)
@@ -312,14 +305,14 @@ func TestClaimsModel(t *testing.T) {
 					if rapid.Bool().Draw(t, "whole claim") {
 						_ = s.GiveUpClaim("t", token)
 					} else {
-						d.fail(token, named(key)[0].ID())
+						d.fail(token, named(key)[0])
 					}
 				}
 			case "leave", "unsent":
 				if len(waiting) > 0 {
 					w := waiting[0]
 					waiting = waiting[1:]
-					d.leave(w, ids(named(keys...)))
+					d.leave(w, named(keys...))
 					if rapid.Bool().Draw(t, "answer lost") {
 						d.unsent(w)
 					}
@@ -330,7 +323,7 @@ func TestClaimsModel(t *testing.T) {
 			d.check(t)
 		}
 		for _, w := range waiting {
-			d.leave(w, ids(named(keys...)))
+			d.leave(w, named(keys...))
 			d.unsent(w)
 		}
 		d.purge(scopeA)

@@ -148,7 +148,7 @@ func (d *Draft) Commit(ctx context.Context, meta Meta, durable bool) (Outcome, e
 // that a second PUT need not wait until the first is on disk, and once while it has it.
 func (d *Draft) publish(ctx context.Context, meta Meta, durable bool) (outcome Outcome, written <-chan error, err error) {
 	s, id := d.store, d.name.ID()
-	if first, err := s.Stat(ctx, d.name); err == nil {
+	if first, err := s.stat(ctx, id); err == nil {
 		return d.yield(ctx, first.Meta, meta, durable)
 	}
 	unlock, err := s.order.lock(ctx, id)
@@ -159,7 +159,7 @@ func (d *Draft) publish(ctx context.Context, meta Meta, durable bool) (outcome O
 	if s.stale(d.name.Scope) {
 		return 0, nil, ErrStaleEpoch
 	}
-	if first, err := s.Stat(ctx, d.name); err == nil {
+	if first, err := s.stat(ctx, id); err == nil {
 		return d.yield(ctx, first.Meta, meta, durable)
 	}
 	e := NewEmbedding(d.name, meta, d.extent)

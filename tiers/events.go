@@ -152,7 +152,7 @@ func (s *Store) watchEvictions(ctx context.Context, v *Evictions) {
 	for {
 		select {
 		case name := <-v.names:
-			if !s.present(name) {
+			if !s.present(name.ID()) {
 				s.events.append(Event{Type: EventRemoved, Scope: name.Scope, Key: name.Key})
 			}
 		case <-v.overflow:

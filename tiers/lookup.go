@@ -144,7 +144,8 @@ func (s *Store) Lookup(ctx context.Context, l Lookup) (*Answer, error) {
 type question struct {
 	store  *Store
 	lookup Lookup
-	names  []Name
+	scope  Scope
+	ids    []ID
 	grips  []*pinned // of hits, when a pin is asked for
 	answer *Answer
 }
@@ -154,18 +155,19 @@ func (s *Store) question(l Lookup) *question {
 	q := &question{
 		store:  s,
 		lookup: l,
-		names:  make([]Name, len(l.Keys)),
+		scope:  scope,
+		ids:    make([]ID, len(l.Keys)),
 		answer: &Answer{Epoch: scope.Epoch, Results: make([]Result, len(l.Keys)), store: s, tenant: l.Tenant},
 	}
 	for i, key := range l.Keys {
-		q.names[i] = Name{Scope: scope, Key: key}
+		q.ids[i] = Name{Scope: scope, Key: key}.ID()
 	}
 	return q
 }
 
 // look fills in what is there and returns the indexes of what is not.
 func (q *question) look(ctx context.Context) (missing []int) {
-	for i := range q.names {
+	for i := range q.ids {
 		if !q.find(ctx, i) {
 			missing = append(missing, i)
 		}
@@ -177,7 +179,7 @@ func (q *question) look(ctx context.Context) (missing []int) {
 func (q *question) find(ctx context.Context, i int) bool {
 	result := &q.answer.Results[i]
 	result.State = StateMiss
-	grip, entry, err := q.hit(ctx, q.names[i])
+	grip, entry, err := q.hit(ctx, i)
 	if err != nil {
 		return false
 	}
@@ -196,12 +198,12 @@ func (q *question) find(ctx context.Context, i int) bool {
 	return true
 }
 
-// hit says where the name is found, and takes hold of it if the lookup pins.
-func (q *question) hit(ctx context.Context, name Name) (*pinned, Entry, error) {
+// hit says where a key is found, and takes hold of it if the lookup pins.
+func (q *question) hit(ctx context.Context, i int) (*pinned, Entry, error) {
 	if q.lookup.Pin > 0 {
-		return q.store.grip(ctx, name)
+		return q.store.grip(ctx, q.scope, q.ids[i])
 	}
-	entry, err := q.store.Stat(ctx, name)
+	entry, err := q.store.stat(ctx, q.ids[i])
 	return nil, entry, err
 }
 
@@ -213,13 +215,12 @@ func (q *question) letGo() {
 
 // settle claims or waits for what is missing, and looks again at what came meanwhile.
 func (q *question) settle(ctx context.Context, missing []int) error {
-	names := make([]Name, len(missing))
 	ids := make([]ID, len(missing))
 	for j, i := range missing {
-		names[j], ids[j] = q.names[i], q.names[i].ID()
+		ids[j] = q.ids[i]
 	}
 	c := q.store.claims
-	w := c.join(names[0].Scope, names, q.lookup.Claim)
+	w := c.join(q.scope, ids, q.lookup.Claim)
 	q.answer.waiter = w
 	err := q.wait(ctx, w)
 	token, standings := c.leave(w, ids)
@@ -260,7 +261,7 @@ func (q *question) wait(ctx context.Context, w *waiter) error {
 // peek says which missing keys others are encoding, for a lookup that neither claims nor waits.
 func (q *question) peek(missing []int) {
 	for _, i := range missing {
-		if retry, pending := q.store.claims.pending(q.names[i].ID()); pending {
+		if retry, pending := q.store.claims.pending(q.ids[i]); pending {
 			q.answer.Results[i].State, q.answer.Results[i].Retry = StatePending, retry
 		}
 	}
@@ -270,7 +271,7 @@ func (q *question) peek(missing []int) {
 func (q *question) promote() {
 	for i, result := range q.answer.Results {
 		if result.State == StateHit && result.Tier == TierDisk {
-			id := q.names[i].ID()
+			id := q.ids[i]
 			q.store.background(func(ctx context.Context) {
 				if e, err := q.store.fetchFromDisk(ctx, id); err == nil {
 					e.Release()

@@ -8,7 +8,7 @@ import (
 
 func TestOrderIsOneAtATimeAndForgets(t *testing.T) {
 	o := newOrder()
-	id := named("k")[0].ID()
+	id := named("k")[0]
 	inside := 0
 	var wg sync.WaitGroup
 	for range 32 {
@@ -34,7 +34,7 @@ func TestOrderIsOneAtATimeAndForgets(t *testing.T) {
 
 func TestOrderGivesUpWithTheContext(t *testing.T) {
 	o := newOrder()
-	id := named("k")[0].ID()
+	id := named("k")[0]
 	unlock, _ := o.lock(context.Background(), id)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

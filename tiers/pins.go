@@ -34,7 +34,8 @@ type pin struct {
 
 // A pinned embedding is in the table while any pin promises it.
 type pinned struct {
-	name      Name
+	id        ID
+	scope     Scope
 	size      int64
 	embedding *Embedding // nil: it is pinned on disk
 	promises  int
@@ -73,7 +74,7 @@ func (p *pins) hold(tenant string, grips []*pinned, ttl time.Duration) (token st
 	}
 	made := &pin{tenant: tenant}
 	for _, g := range grips {
-		id := g.name.ID()
+		id := g.id
 		made.ids = append(made.ids, id)
 		h := p.held[id]
 		switch {
@@ -102,8 +103,8 @@ func (p *pins) allow(tenant string, grips []*pinned) bool {
 	var more int64
 	fresh := make(map[ID]bool, len(grips))
 	for _, g := range grips {
-		if id := g.name.ID(); p.held[id] == nil && !fresh[id] {
-			fresh[id] = true
+		if p.held[g.id] == nil && !fresh[g.id] {
+			fresh[g.id] = true
 			more += g.size
 		}
 	}
@@ -138,8 +139,8 @@ func (p *pins) release(tenant, token string) error {
 func (p *pins) drop(id ID, h *pinned) {
 	delete(p.held, id)
 	p.bytes -= h.size
-	if p.tenants[h.name.Tenant] -= h.size; p.tenants[h.name.Tenant] == 0 {
-		delete(p.tenants, h.name.Tenant)
+	if p.tenants[h.scope.Tenant] -= h.size; p.tenants[h.scope.Tenant] == 0 {
+		delete(p.tenants, h.scope.Tenant)
 	}
 	h.unpin()
 }
@@ -158,7 +159,7 @@ func (p *pins) purge(scope Scope) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, h := range p.held {
-		if h.name.Scope == scope {
+		if h.scope == scope {
 			p.drop(id, h)
 		}
 	}
@@ -178,14 +179,13 @@ func (p *pins) close() {
 
 // grip takes hold of an embedding for a pin where it is found first, or returns an error that wraps
 // ErrNotFound. The caller passes it to hold.
-func (s *Store) grip(ctx context.Context, name Name) (*pinned, Entry, error) {
-	id := name.ID()
+func (s *Store) grip(ctx context.Context, scope Scope, id ID) (*pinned, Entry, error) {
 	e := s.pins.get(id)
 	if e == nil {
 		e, _ = s.host.Get(ctx, id)
 	}
 	if e != nil {
-		g := &pinned{name: name, size: e.Meta.Size, embedding: e, unpin: e.Release}
+		g := &pinned{id: id, scope: scope, size: e.Meta.Size, embedding: e, unpin: e.Release}
 		return g, Entry{Meta: e.Meta, Tier: TierHost}, nil
 	}
 	if s.disk == nil || !s.disk.Pin(id) {
@@ -196,7 +196,7 @@ func (s *Store) grip(ctx context.Context, name Name) (*pinned, Entry, error) {
 		s.disk.Unpin(id)
 		return nil, Entry{}, fmt.Errorf("stat on disk: %w", err)
 	}
-	g := &pinned{name: name, size: meta.Size, unpin: func() { s.disk.Unpin(id) }}
+	g := &pinned{id: id, scope: scope, size: meta.Size, unpin: func() { s.disk.Unpin(id) }}
 	return g, Entry{Meta: meta, Tier: TierDisk}, nil
 }
 

@@ -157,8 +157,9 @@ func (s *Store) Get(ctx context.Context, name Name) (*Embedding, string, error) 
 }
 
 // Stat returns what Get would find, without the bytes. It counts as no use.
-func (s *Store) Stat(ctx context.Context, name Name) (Entry, error) {
-	id := name.ID()
+func (s *Store) Stat(ctx context.Context, name Name) (Entry, error) { return s.stat(ctx, name.ID()) }
+
+func (s *Store) stat(ctx context.Context, id ID) (Entry, error) {
 	if e := s.pins.get(id); e != nil {
 		defer e.Release()
 		return Entry{Meta: e.Meta, Tier: TierHost}, nil
@@ -176,8 +177,8 @@ func (s *Store) Stat(ctx context.Context, name Name) (Entry, error) {
 	return Entry{Meta: meta, Tier: TierDisk}, nil
 }
 
-func (s *Store) present(name Name) bool {
-	_, err := s.Stat(context.Background(), name)
+func (s *Store) present(id ID) bool {
+	_, err := s.stat(context.Background(), id)
 	return err == nil
 }
 
@@ -190,7 +191,7 @@ func (s *Store) Delete(ctx context.Context, name Name) error {
 		return err
 	}
 	defer unlock()
-	known := s.present(name)
+	known := s.present(id)
 	s.pins.forget(id)
 	if err := s.host.Delete(ctx, id); err != nil {
 		return fmt.Errorf("delete from host: %w", err)
