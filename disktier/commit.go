@@ -1,0 +1,382 @@
+package disktier
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/keepsight/keepsight/tiers"
+)
+
+type opKind int
+
+const (
+	opPut opKind = iota
+	opRemove
+	opEpoch
+)
+
+// An op is one change of the index, in the order of the queue. Its node's space is settled when it ends.
+type op struct {
+	kind opKind
+	id   tiers.ID
+	node *node // put: what becomes live; remove: what is dying, or nil
+
+	name tiers.Name // put
+	meta tiers.Meta // put
+
+	before  uint64 // remove: records with a lower sequence go, newer ones stay
+	evicted string // remove: the reason, if the tier itself chose it
+
+	scope tiers.Scope // epoch
+
+	sequence uint64
+	err      error         // set before done is closed
+	done     chan struct{} // closed when the change is durable, or failed
+}
+
+// wait returns what became of the operation, or ctx's error if that ends first.
+func (o *op) wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// enqueue hands an operation to the committer. The caller holds t.mu: so the order of sequences is that of
+// the queue, of the batches and of a node's turn in the directory.
+func (t *Tier) enqueue(o *op) *op {
+	t.sequence++
+	o.sequence = t.sequence
+	o.done = make(chan struct{})
+	if o.kind == opPut {
+		o.node.sequence = o.sequence
+	}
+	t.queue = append(t.queue, o)
+	t.queued[o.id] = o
+	if o.evicted != tiers.EvictedCapacity {
+		t.hurry()
+	}
+	return o
+}
+
+// hurry makes the committer take the queue. Evictions alone do not: that would cost a sync of their own, and until
+// somebody waits for their space the next Put's will do. The caller holds t.mu.
+func (t *Tier) hurry() {
+	t.urgent = true
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	// maxBatch bounds the operations of one batch, and so how long the first of them waits for the last.
+	maxBatch = 256
+	// sweepInterval is how late an expired value may be removed; to readers it is a miss on time.
+	sweepInterval = time.Second
+)
+
+// commitLoop is the committer: the only goroutine that writes to the index.
+func (t *Tier) commitLoop() {
+	defer close(t.done)
+	sweep := time.NewTicker(sweepInterval)
+	defer sweep.Stop()
+	for {
+		if ops := t.takeQueue(); len(ops) > 0 {
+			t.commit(ops)
+			continue
+		}
+		select {
+		case <-t.wake:
+		case <-sweep.C:
+			t.sweep()
+		case <-t.brokenIndex():
+			t.rewrite()
+		case <-t.finish:
+			t.drain() // no call is left that could enqueue
+			return
+		}
+	}
+}
+
+// drain commits all that is queued.
+func (t *Tier) drain() {
+	t.mu.Lock()
+	t.urgent = true
+	t.mu.Unlock()
+	for ops := t.takeQueue(); len(ops) > 0; ops = t.takeQueue() {
+		t.commit(ops)
+	}
+}
+
+// takeQueue takes the operations of the next batch off the queue.
+func (t *Tier) takeQueue() []*op {
+	limit := t.index.Load().maxBatchBytes()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.urgent {
+		return nil
+	}
+	n, bytes := 0, 0
+	for n < len(t.queue) && n < maxBatch && bytes < limit {
+		o := t.queue[n]
+		bytes += len(o.meta.Extra) + len(o.meta.Safetensors) + tiers.MaxKeyLen
+		n++
+	}
+	ops := t.queue[:n:n]
+	if t.queue = t.queue[n:]; len(t.queue) == 0 {
+		t.queue, t.urgent = nil, false
+	}
+	return ops
+}
+
+// commit makes a batch of operations durable and publishes them.
+func (t *Tier) commit(ops []*op) {
+	names := t.evictedNames(ops)
+	failed := t.syncBlocks(ops)
+	err := t.apply(ops, failed)
+	t.publish(ops, failed, err)
+	for _, name := range names {
+		t.opts.Evicted(name)
+	}
+}
+
+// evictedNames reads the names of what the batch evicts, while the index still has them.
+func (t *Tier) evictedNames(ops []*op) (names []tiers.Name) {
+	if t.opts.Evicted == nil {
+		return nil
+	}
+	for _, o := range ops {
+		if o.evicted == "" || o.evicted == tiers.EvictedPurged {
+			continue
+		}
+		r, err := t.index.Load().get(o.id)
+		if err == nil && r.sequence == o.node.sequence {
+			names = append(names, r.name)
+		}
+	}
+	return names
+}
+
+// syncBlocks makes the values of the batch durable, and returns for each operation whose value may not be, the
+// error.
+func (t *Tier) syncBlocks(ops []*op) map[*op]error {
+	touched := map[int]bool{}
+	for _, o := range ops {
+		if o.kind == opPut {
+			t.blocks.touched(o.node.runs, touched)
+		}
+	}
+	broken := map[int]error{}
+	for i := range touched {
+		if err := t.blocks.files[i].Datasync(); err != nil {
+			broken[i] = err
+			t.ioErrors.Add(1)
+			t.log.Error("sync of a block file failed", "file", blockName(i), "error", err)
+		}
+	}
+	failed := map[*op]error{}
+	for _, o := range ops {
+		if o.kind != opPut || len(broken) == 0 {
+			continue
+		}
+		files := map[int]bool{}
+		t.blocks.touched(o.node.runs, files)
+		for i := range files {
+			if err := broken[i]; err != nil {
+				failed[o] = fmt.Errorf("%w: sync value: %v", tiers.ErrNotDurable, err)
+			}
+		}
+	}
+	return failed
+}
+
+// apply writes the batch to the index, durably. When the index turns out to be broken it is rewritten and the
+// batch applied to the new one.
+func (t *Tier) apply(ops []*op, failed map[*op]error) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	fill := func(b *pebble.Batch) error { return t.fill(b, ops, failed) }
+	err := t.index.Load().apply(fill)
+	if err == nil {
+		return nil
+	}
+	if t.index.Load().fs.frozen() {
+		return fmt.Errorf("%w: %v", tiers.ErrNotDurable, err)
+	}
+	if err := t.rewrite(); err != nil {
+		return fmt.Errorf("%w: %v", tiers.ErrNotDurable, err)
+	}
+	if err := t.index.Load().apply(fill); err != nil {
+		return fmt.Errorf("%w: %v", tiers.ErrNotDurable, err)
+	}
+	return nil
+}
+
+var errIndexLost = errors.New("the index is lost")
+
+// writable returns an error when the index was given up.
+func (t *Tier) writable() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.health.readOnly == reasonIndexLost {
+		return fmt.Errorf("%w: %w", tiers.ErrNotDurable, errIndexLost)
+	}
+	return nil
+}
+
+// fill puts the operations into a batch, in order.
+func (t *Tier) fill(b *pebble.Batch, ops []*op, failed map[*op]error) error {
+	latest := t.latest(ops)
+	var value []byte
+	for _, o := range ops {
+		var err error
+		switch {
+		case failed[o] != nil:
+		case o.kind == opPut:
+			latest[o.id] = o.sequence
+			value = appendRecord(value[:0], o.id, t.recordOf(o))
+			err = b.Set(recordKey(o.id), value, nil)
+		case o.kind == opRemove && latest[o.id] < o.before:
+			err = b.Delete(recordKey(o.id), nil)
+		case o.kind == opEpoch:
+			err = b.Set(epochKey(o.scope), binary.LittleEndian.AppendUint64(nil, o.scope.Epoch), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// latest returns the sequence of the record that the index holds for each id of the batch, as far as it must
+// not be removed: that of the live node. An eviction may be overtaken:
+//
+//	Put 2 of an id: queued
+//	                        evictOne: takes node 1 of the same id, queues its removal
+//	committer: applies and publishes 2
+//	committer: comes to the removal, which must leave record 2 alone
+func (t *Tier) latest(ops []*op) map[tiers.ID]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	latest := map[tiers.ID]uint64{}
+	for _, o := range ops {
+		if n := t.stored.nodes[o.id]; n != nil {
+			latest[o.id] = n.sequence
+		}
+	}
+	return latest
+}
+
+func (t *Tier) recordOf(o *op) record {
+	r := record{name: o.name, meta: o.meta, runs: o.node.runs, sequence: o.sequence}
+	if o.node.expires != 0 {
+		r.expires = t.opts.Now().Add(o.node.expires - t.clock()).UnixNano()
+	}
+	return r
+}
+
+// publish ends the operations of a batch that is durable, or that failed with err.
+func (t *Tier) publish(ops []*op, failed map[*op]error, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, o := range ops {
+		if o.err = err; err == nil {
+			o.err = failed[o]
+		}
+		switch {
+		case o.err != nil:
+			t.fail(o)
+		case o.kind == opPut:
+			t.publishPut(o.node)
+		case o.kind == opRemove:
+			t.publishRemove(o)
+		case o.kind == opEpoch:
+			t.epochs[scopeOfEpoch(o.scope)] = o.scope.Epoch
+		}
+		if t.queued[o.id] == o {
+			delete(t.queued, o.id)
+		}
+		close(o.done)
+	}
+}
+
+// publishPut makes a node live, in the place of an older one of the same id.
+func (t *Tier) publishPut(n *node) {
+	t.counters.puts++
+	t.counters.putBytes += uint64(n.size)
+	t.space.arrived(n.units())
+	old := t.stored.nodes[n.id]
+	if old == nil {
+		t.policy.add(n)
+		t.stored.add(n)
+		return
+	}
+	n.pins = old.pins
+	t.policy.replace(old, n)
+	t.stored.remove(old)
+	t.stored.add(n)
+	t.space.dying += old.units()
+	t.unindexed(old) // its record was overwritten
+}
+
+// publishRemove frees what a removal took out of the directory, and what was published under its id since.
+func (t *Tier) publishRemove(o *op) {
+	if o.evicted != "" {
+		t.counters.evictions[o.evicted]++
+	}
+	if o.node != nil {
+		t.unindexed(o.node)
+	}
+	if n := t.stored.nodes[o.id]; n != nil && n.sequence < o.before {
+		t.retire(n)
+		t.unindexed(n)
+	}
+}
+
+// fail gives up on an operation that may or may not be in the index. The extents that its record names must
+// not be used again in this run: after a crash the record could be found and shown bytes that are not its own.
+func (t *Tier) fail(o *op) {
+	switch {
+	case o.kind == opPut:
+		t.space.quarantine(o.node.runs)
+		t.space.arrived(o.node.units())
+		if errors.Is(o.err, tiers.ErrNotDurable) && t.health.readOnly == "" {
+			t.fault(o.id)
+		}
+	case o.node != nil:
+		o.node.damaged = true
+		t.unindexed(o.node)
+	}
+}
+
+// sweep removes what has outlived its TTL, and has evictions committed that nobody was in a hurry for.
+func (t *Tier) sweep() {
+	now := t.clock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.queue) > 0 {
+		t.hurry()
+	}
+	var pinned []*node
+	for len(t.stored.expiry) > 0 && t.stored.expiry[0].expires <= now {
+		n := t.stored.expiry[0]
+		if n.pins == 0 {
+			t.drop(n, tiers.EvictedExpired)
+			continue
+		}
+		t.stored.unschedule(n)
+		pinned = append(pinned, n)
+	}
+	for _, n := range pinned {
+		t.stored.schedule(n)
+	}
+}
