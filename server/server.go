@@ -1,0 +1,160 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/keepsight/keepsight/tiers"
+	"github.com/keepsight/keepsight/tiers/arena"
+)
+
+const (
+	// idleTimeout closes connections that nobody uses.
+	idleTimeout = 2 * time.Minute
+	// maxHeaderBytes leaves room for a meta of 8 KiB, a key of 512 bytes with every byte escaped, a token
+	// and what proxies add.
+	maxHeaderBytes = 24 << 10
+)
+
+// A Server is the service on one machine.
+type Server struct {
+	config  Config
+	budget  Budget
+	log     *slog.Logger
+	metrics *metrics
+	started time.Time
+	life    uint64 // differs from run to run: event ids carry it
+
+	access      *access
+	certificate *certificate
+	hosts       hosts
+
+	arena   *arena.Arena
+	store   *tiers.Store
+	hotList string // path; empty: there is no disk to warm from
+
+	listeners   []net.Listener
+	addrs       []net.Addr // of TCP
+	http        *http.Server
+	echo        *echo.Echo
+	buffers     sync.Pool // of *[]byte, for lookup answers
+	connections atomic.Int64
+
+	draining   atomic.Bool // /readyz says 503
+	refusing   atomic.Bool // nothing new is begun
+	streams    context.Context
+	endStreams context.CancelFunc
+	alive      context.Context // ends in Close
+	kill       context.CancelFunc
+	release    func() error // closes store and arena, once
+}
+
+// New opens the tiers and binds the listeners. Clients can connect from then on, and are answered once Run is
+// called. Errors that starting again would not change are ErrConfig, ErrAddressInUse and disktier.ErrLocked.
+func New(ctx context.Context, c Config) (*Server, error) {
+	c, err := c.complete()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config:  c,
+		budget:  SplitMemory(c.MemoryBytes),
+		log:     c.Logger,
+		metrics: newMetrics(c.Version),
+		started: time.Now(),
+		life:    rand.Uint64(),
+		hosts:   newHosts(c),
+		buffers: sync.Pool{New: func() any { return new([]byte) }},
+	}
+	s.release = sync.OnceValue(s.closeStore)
+	s.alive, s.kill = context.WithCancel(context.Background())
+	s.streams, s.endStreams = context.WithCancel(s.alive)
+	if err := s.openAccess(); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.closeListeners())
+	}
+	s.metrics.registry.MustRegister(collector{s})
+	s.echo = s.router()
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: c.pace.header,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         s.track,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+	}
+	s.http.Protocols.SetHTTP1(true) // HTTP/2 moves large bodies at half the speed
+	if ctx.Err() != nil {
+		return nil, errors.Join(ctx.Err(), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) openAccess() (err error) {
+	s.access = openAccess()
+	if s.config.TokensFile != "" {
+		if s.access, err = openTokens(s.config.TokensFile, s.log); err != nil {
+			return err
+		}
+	}
+	s.certificate, err = openCertificate(s.config.TLSCert, s.config.TLSKey)
+	return err
+}
+
+// Addrs returns the TCP addresses that the service listens on, in the order of the configuration.
+func (s *Server) Addrs() []net.Addr { return s.addrs }
+
+// MaxObjectBytes is the largest embedding that the service accepts.
+func (s *Server) MaxObjectBytes() int64 { return s.store.MaxObjectBytes() }
+
+// Run serves until ctx ends, then drains and returns nil. It is called once. After Close it returns an error.
+func (s *Server) Run(ctx context.Context) error {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(s.budget.HeapBytes))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var background sync.WaitGroup
+	background.Go(func() { s.watch(ctx) })
+	background.Go(func() { s.saveHotRegularly(ctx) })
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		background.Go(func() { failed <- s.http.Serve(l) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		err = s.drain()
+	case err = <-failed:
+		err = errors.Join(fmt.Errorf("serve: %w", err), s.Close())
+	case <-s.alive.Done():
+		err = s.release()
+	}
+	cancel()
+	background.Wait()
+	return err
+}
+
+// Close ends the service at once: connections are cut, and what is not on disk yet is lost. After a drain it
+// does nothing.
+func (s *Server) Close() error {
+	s.kill()
+	s.draining.Store(true)
+	s.refusing.Store(true)
+	return errors.Join(s.http.Close(), s.closeListeners(), s.release())
+}
