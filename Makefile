@@ -31,12 +31,14 @@ demo: build
 
 lint: check-go
 	@tools/step "gofmt" tools/gofmt-check
+	@tools/step "go.mod is tidy" go mod tidy -diff
 	@tools/step "build" go build ./...
 	@tools/step "go vet" go vet ./...
 	@tools/step "staticcheck" $(STATICCHECK) ./...
 
 test: lint
 	@tools/step "tests with the race detector" go test -race -timeout 8m ./...
+	@tools/step "tests that it would disturb" go test -run 'TinyLFU|HitRatio' ./hosttier
 	@tools/step "fuzzers, $(FUZZTIME) each" tools/fuzz $(FUZZTIME)
 	@echo "all checks passed"
 

@@ -79,6 +79,13 @@ func ValidateKey(key string) error {
 	if key == "" || len(key) > MaxKeyLen {
 		return fmt.Errorf("%w: key has %d bytes, allowed are 1 to %d", ErrInvalid, len(key), MaxKeyLen)
 	}
+	plain := true // printable ASCII, as nearly every key is: a lookup checks 256 of them
+	for i := range len(key) {
+		plain = plain && 0x20 <= key[i] && key[i] <= 0x7e
+	}
+	if plain {
+		return nil
+	}
 	if !utf8.ValidString(key) {
 		return fmt.Errorf("%w: key is not UTF-8", ErrInvalid)
 	}

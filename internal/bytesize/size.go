@@ -43,6 +43,9 @@ const binaryUnits = 5
 // Bytes returns the Size of n bytes; n must not be negative.
 func Bytes(n int64) Size { return Size{bytes: n} }
 
+// Percent returns the Size of a share, between 0 and 100.
+func Percent(share int64) Size { return Size{basisPoints: share * whole / 100} }
+
 // Parse reads a number with a unit (KiB, MiB, GiB, TiB, PiB are powers of 1024; kB, MB, GB, TB, PB of
 // 1000), a plain number of bytes, or a share such as "25%". Fractions are cut to whole bytes.
 func Parse(s string) (Size, error) {

@@ -27,9 +27,9 @@ func TestParse(t *testing.T) {
 		{"8GB", Bytes(8e9)},
 		{"64kB", Bytes(64000)},
 		{"9223372036854775807", Bytes(math.MaxInt64)},
-		{"25%", Size{basisPoints: 2500}},
+		{"25%", Percent(25)},
 		{"12.5%", Size{basisPoints: 1250}},
-		{"100%", Size{basisPoints: 10000}},
+		{"100%", Percent(100)},
 		{"0%", Size{}},
 	} {
 		got, err := Parse(tc.in)

@@ -10,45 +10,30 @@ import (
 
 // What serve takes when nobody says how much: enough to be of use, little enough to run beside an engine.
 const (
-	defaultMemoryMax = 8 << 30
-	defaultDiskMax   = 50 << 30
+	defaultMemoryPercent = 25
+	defaultMemoryMax     = 8 << 30
+	defaultDiskPercent   = 10
+	defaultDiskMax       = 50 << 30
 
 	// minDisk holds a few embeddings of every common encoder.
 	minDisk = 64 << 20
 )
 
-var (
-	defaultMemoryShare = mustParse("25%")
-	defaultDiskShare   = mustParse("10%")
-)
-
-func mustParse(s string) bytesize.Size {
-	size, err := bytesize.Parse(s)
-	if err != nil {
-		panic(err)
-	}
-	return size
-}
-
 // memoryBudget turns --memory, nil if not given, into bytes. A share is a share of what is available; the
 // budget must fit into what the process can ever have.
 func memoryBudget(asked *bytesize.Size, m machine.Memory) (int64, error) {
-	if asked == nil {
-		return max(server.MinMemoryBytes, min(defaultMemoryMax, defaultMemoryShare.Of(m.Available))), fits(server.MinMemoryBytes, m)
+	budget := max(server.MinMemoryBytes, min(defaultMemoryMax, bytesize.Percent(defaultMemoryPercent).Of(m.Available)))
+	if asked != nil {
+		budget = asked.Of(m.Available)
 	}
-	budget := asked.Of(m.Available)
-	if budget < server.MinMemoryBytes {
+	switch {
+	case budget < server.MinMemoryBytes:
 		return 0, usagef("--memory %s is %s: give at least %s", asked, bytesize.Format(budget), bytesize.Format(server.MinMemoryBytes))
-	}
-	return budget, fits(budget, m)
-}
-
-func fits(budget int64, m machine.Memory) error {
-	if budget > m.Limit {
-		return usagef("--memory of %s is more than %s of %s: give less or raise the limit",
+	case budget > m.Limit:
+		return 0, usagef("--memory of %s is more than %s of %s: give less or raise the limit",
 			bytesize.Format(budget), m.Bound, bytesize.Format(m.Limit))
 	}
-	return nil
+	return budget, nil
 }
 
 // diskBudget turns --disk-size, nil if not given, into bytes, 0 for no disk tier. Shares count what the
@@ -56,7 +41,7 @@ func fits(budget int64, m machine.Memory) error {
 func diskBudget(asked *bytesize.Size, dir string, d machine.Disk) (budget int64, warning string, err error) {
 	usable := d.Free + d.Held
 	if asked == nil {
-		budget = min(defaultDiskMax, defaultDiskShare.Of(usable))
+		budget = min(defaultDiskMax, bytesize.Percent(defaultDiskPercent).Of(usable))
 		if budget < minDisk {
 			return 0, fmt.Sprintf("no disk tier: %s has only %s free", dir, bytesize.Format(usable)), nil
 		}

@@ -12,11 +12,16 @@ import (
 
 const gib = 1 << 30
 
-func size(s string) *bytesize.Size {
+// size parses a flag's value; empty means that the flag is not given.
+func size(t *testing.T, s string) *bytesize.Size {
+	t.Helper()
 	if s == "" {
 		return nil
 	}
-	parsed := mustParse(s)
+	parsed, err := bytesize.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &parsed
 }
 
@@ -41,7 +46,7 @@ func TestMemoryBudget(t *testing.T) {
 		{name: "none", asked: "0", available: 10 * gib, limit: 16 * gib, refused: "give at least 256 MiB"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := memoryBudget(size(tc.asked), machine.Memory{Available: tc.available, Limit: tc.limit, Bound: "the cgroup limit"})
+			got, err := memoryBudget(size(t, tc.asked), machine.Memory{Available: tc.available, Limit: tc.limit, Bound: "the cgroup limit"})
 			if !refusedAs(t, err, tc.refused) && got != tc.want {
 				t.Errorf("got %d, want %d", got, tc.want)
 			}
@@ -69,7 +74,7 @@ func TestDiskBudget(t *testing.T) {
 		{name: "more than is free", asked: "150GiB", disk: machine.Disk{Total: 200 * gib, Free: 100 * gib}, want: 150 * gib, warning: "will hold what fits"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, warning, err := diskBudget(size(tc.asked), "/cache", tc.disk)
+			got, warning, err := diskBudget(size(t, tc.asked), "/cache", tc.disk)
 			if refusedAs(t, err, tc.refused) {
 				return
 			}

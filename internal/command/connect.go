@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -76,11 +77,14 @@ func (c connection) address() (string, error) {
 // explain turns an error of the client into one that says what to do.
 func (s session) explain(err error) error {
 	var dial *net.OpError
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fmt.Errorf("no service answers at %s (%w): start one with keepsight serve, or name another with --server", s.address, dial.Err)
+	case errors.As(err, &certificate):
+		return fmt.Errorf("the certificate of %s is not trusted (%w): name its authority by SSL_CERT_FILE", s.address, certificate.Err)
 	case errors.Is(err, client.ErrUnauthenticated):
 		return fmt.Errorf("%s wants a token: give --token-file", s.address)
 	case errors.Is(err, context.Canceled):

@@ -2,8 +2,10 @@ package command
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -23,6 +25,7 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		want string
 	}{
 		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, "start one with keepsight serve"},
+		{&tls.CertificateVerificationError{Err: errors.New("unknown authority")}, "SSL_CERT_FILE"},
 		{&client.Error{Status: 401, Code: api.Unauthenticated}, "give --token-file"},
 		{fmt.Errorf("get: %w", context.DeadlineExceeded), "did not answer in time"},
 		{fmt.Errorf("get: %w", context.Canceled), "interrupted"},
@@ -34,6 +37,20 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 	}
 	if err := s.explain(nil); err != nil {
 		t.Errorf("success is explained as %v", err)
+	}
+}
+
+func TestAnnouncedAddressesCanBeOpened(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:7070": "127.0.0.1:7070", "0.0.0.0:7070": "localhost:7070", "[::]:7070": "localhost:7070", "[::1]:7070": "[::1]:7070",
+	} {
+		tcp, err := net.ResolveTCPAddr("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := reachable(tcp); got != want {
+			t.Errorf("%s is announced as %s, want %s", address, got, want)
+		}
 	}
 }
 
@@ -65,4 +82,17 @@ func TestDamageIsNamed(t *testing.T) {
 			t.Errorf("got %q, want %q", got, tc.want)
 		}
 	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { panic("a bug") }
+
+func TestABugIsNotASuccess(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a panic became an exit code")
+		}
+	}()
+	Run(t.Context(), []string{"version"}, Streams{Out: brokenWriter{}, Err: io.Discard})
 }

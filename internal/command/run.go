@@ -57,8 +57,12 @@ type exit struct{ code int }
 // Run executes one command line and returns its exit code. Cancelling ctx ends it as SIGTERM would.
 func Run(ctx context.Context, args []string, streams Streams) (code int) {
 	defer func() {
-		if ended, ok := recover().(exit); ok {
-			code = ended.code
+		switch cause := recover().(type) {
+		case nil:
+		case exit:
+			code = cause.code
+		default:
+			panic(cause)
 		}
 	}()
 	var line commandLine

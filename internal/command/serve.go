@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -207,12 +208,20 @@ func announce(w io.Writer, config server.Config, service *server.Server) {
 	if config.DiskBytes > 0 {
 		fmt.Fprintf(w, "  disk     %s in %s\n", bytesize.Format(config.DiskBytes), config.DiskDir)
 	} else {
-		fmt.Fprintln(w, "  disk     none: what is evicted from memory or alive at a restart is lost")
+		fmt.Fprintln(w, "  disk     none: what leaves memory is lost")
 	}
 	if config.Socket != "" {
 		fmt.Fprintf(w, "  socket   %s\n", config.Socket)
 	}
 	for _, address := range service.Addrs() {
-		fmt.Fprintf(w, "  address  %s://%s/ (the live page)\n", scheme, address)
+		fmt.Fprintf(w, "  address  %s://%s/ (the live page)\n", scheme, reachable(address))
 	}
+}
+
+// reachable returns an address that a browser on this machine can open: 0.0.0.0 and [::] stand for all of them.
+func reachable(address net.Addr) string {
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return address.String()
 }
