@@ -151,7 +151,7 @@ func (c *checker) checkIndex(ctx context.Context, x *index, b *blocks, whole []i
 	l := newLoader(b.blockBytes, whole)
 	var total int64
 	err := l.scan(x, func(id tiers.ID, r record) {
-		l.nodes = append(l.nodes, nodeOf(id, r))
+		l.nodes = append(l.nodes, l.node(id, r))
 		total += r.meta.Size
 	})
 	if err == nil {

@@ -1,7 +1,6 @@
 package disktier
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,76 +11,8 @@ import (
 	"github.com/keepsight/keepsight/tiers"
 )
 
-type opKind int
-
-const (
-	opPut opKind = iota
-	opRemove
-	opEpoch
-)
-
-// An op is one change of the index, in the order of the queue. Its node's space is settled when it ends.
-type op struct {
-	kind opKind
-	id   tiers.ID
-	node *node // put: what becomes live; remove: what is dying, or nil
-
-	name tiers.Name // put
-	meta tiers.Meta // put
-
-	before  uint64 // remove: records with a lower sequence go, newer ones stay
-	evicted string // remove: the reason, if the tier itself chose it
-
-	scope tiers.Scope // epoch
-
-	sequence uint64
-	err      error         // set before done is closed
-	done     chan struct{} // closed when the change is durable, or failed
-}
-
-// wait returns what became of the operation, or ctx's error if that ends first.
-func (o *op) wait(ctx context.Context) error {
-	select {
-	case <-o.done:
-		return o.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// enqueue hands an operation to the committer. The caller holds t.mu: so the order of sequences is that of
-// the queue, of the batches and of a node's turn in the directory.
-func (t *Tier) enqueue(o *op) *op {
-	t.sequence++
-	o.sequence = t.sequence
-	o.done = make(chan struct{})
-	if o.kind == opPut {
-		o.node.sequence = o.sequence
-	}
-	t.queue = append(t.queue, o)
-	t.queued[o.id] = o
-	if o.evicted != tiers.EvictedCapacity {
-		t.hurry()
-	}
-	return o
-}
-
-// hurry makes the committer take the queue. Evictions alone do not: that would cost a sync of their own, and until
-// somebody waits for their space the next Put's will do. The caller holds t.mu.
-func (t *Tier) hurry() {
-	t.urgent = true
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-}
-
-const (
-	// maxBatch bounds the operations of one batch, and so how long the first of them waits for the last.
-	maxBatch = 256
-	// sweepInterval is how late an expired value may be removed; to readers it is a miss on time.
-	sweepInterval = time.Second
-)
+// sweepInterval is how late an expired value may be removed; to readers it is a miss on time.
+const sweepInterval = time.Second
 
 // commitLoop is the committer: the only goroutine that writes to the index.
 func (t *Tier) commitLoop() {
@@ -116,95 +47,60 @@ func (t *Tier) drain() {
 	}
 }
 
-// takeQueue takes the operations of the next batch off the queue.
-func (t *Tier) takeQueue() []*op {
-	limit := t.index.Load().maxBatchBytes()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.urgent {
-		return nil
-	}
-	n, bytes := 0, 0
-	for n < len(t.queue) && n < maxBatch && bytes < limit {
-		o := t.queue[n]
-		bytes += len(o.meta.Extra) + len(o.meta.Safetensors) + tiers.MaxKeyLen
-		n++
-	}
-	ops := t.queue[:n:n]
-	if t.queue = t.queue[n:]; len(t.queue) == 0 {
-		t.queue, t.urgent = nil, false
-	}
-	return ops
-}
-
 // commit makes a batch of operations durable and publishes them.
 func (t *Tier) commit(ops []*op) {
-	names := t.evictedNames(ops)
-	failed := t.syncBlocks(ops)
-	err := t.apply(ops, failed)
-	t.publish(ops, failed, err)
-	for _, name := range names {
+	t.nameEvicted(ops)
+	t.syncBlocks(ops)
+	for _, name := range t.publish(ops, t.apply(ops)) {
 		t.opts.Evicted(name)
 	}
 }
 
-// evictedNames reads the names of what the batch evicts, while the index still has them.
-func (t *Tier) evictedNames(ops []*op) (names []tiers.Name) {
+// nameEvicted reads the names of what the batch evicts, while the index still has them.
+func (t *Tier) nameEvicted(ops []*op) {
 	if t.opts.Evicted == nil {
-		return nil
+		return
 	}
 	for _, o := range ops {
 		if o.evicted == "" || o.evicted == tiers.EvictedPurged {
 			continue
 		}
-		r, err := t.index.Load().get(o.id)
-		if err == nil && r.sequence == o.node.sequence {
-			names = append(names, r.name)
+		if r, err := t.index.Load().get(o.id); err == nil && r.sequence == o.node.sequence {
+			o.name = r.name
 		}
 	}
-	return names
 }
 
-// syncBlocks makes the values of the batch durable, and returns for each operation whose value may not be, the
-// error.
-func (t *Tier) syncBlocks(ops []*op) map[*op]error {
+// syncBlocks makes the values of the batch durable. A sync that fails is counted, and every Put whose write had begun
+// by then fails, also those of later batches: the next sync may succeed without having written what this one did not.
+func (t *Tier) syncBlocks(ops []*op) {
 	touched := map[int]bool{}
 	for _, o := range ops {
 		if o.kind == opPut {
 			t.blocks.touched(o.node.runs, touched)
 		}
 	}
-	broken := map[int]error{}
 	for i := range touched {
 		if err := t.blocks.files[i].Datasync(); err != nil {
-			broken[i] = err
+			t.syncFailures.Add(1)
 			t.ioErrors.Add(1)
 			t.log.Error("sync of a block file failed", "file", blockName(i), "error", err)
 		}
 	}
-	failed := map[*op]error{}
-	for _, o := range ops {
-		if o.kind != opPut || len(broken) == 0 {
-			continue
-		}
-		files := map[int]bool{}
-		t.blocks.touched(o.node.runs, files)
-		for i := range files {
-			if err := broken[i]; err != nil {
-				failed[o] = fmt.Errorf("%w: sync value: %v", tiers.ErrNotDurable, err)
-			}
-		}
-	}
-	return failed
+}
+
+// unsynced reports whether the operation's value may not be durable after syncBlocks.
+func (t *Tier) unsynced(o *op) bool {
+	return o.kind == opPut && o.syncFailures != t.syncFailures.Load()
 }
 
 // apply writes the batch to the index, durably. When the index turns out to be broken it is rewritten and the
 // batch applied to the new one.
-func (t *Tier) apply(ops []*op, failed map[*op]error) error {
+func (t *Tier) apply(ops []*op) error {
 	if err := t.writable(); err != nil {
 		return err
 	}
-	fill := func(b *pebble.Batch) error { return t.fill(b, ops, failed) }
+	fill := func(b *pebble.Batch) error { return t.fill(b, ops) }
 	err := t.index.Load().apply(fill)
 	if err == nil {
 		return nil
@@ -234,13 +130,13 @@ func (t *Tier) writable() error {
 }
 
 // fill puts the operations into a batch, in order.
-func (t *Tier) fill(b *pebble.Batch, ops []*op, failed map[*op]error) error {
+func (t *Tier) fill(b *pebble.Batch, ops []*op) error {
 	latest := t.latest(ops)
 	var value []byte
 	for _, o := range ops {
 		var err error
 		switch {
-		case failed[o] != nil:
+		case t.unsynced(o):
 		case o.kind == opPut:
 			latest[o.id] = o.sequence
 			value = appendRecord(value[:0], o.id, t.recordOf(o))
@@ -284,13 +180,17 @@ func (t *Tier) recordOf(o *op) record {
 	return r
 }
 
-// publish ends the operations of a batch that is durable, or that failed with err.
-func (t *Tier) publish(ops []*op, failed map[*op]error, err error) {
+// publish ends the operations of a batch that is durable, or that failed with err. It returns the names of what
+// was evicted and is not there again.
+func (t *Tier) publish(ops []*op, err error) (evicted []tiers.Name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, o := range ops {
-		if o.err = err; err == nil {
-			o.err = failed[o]
+		if o.err = err; err == nil && t.unsynced(o) {
+			o.err = fmt.Errorf("%w: sync of a block file failed", tiers.ErrNotDurable)
+		}
+		if o.kind == opPut {
+			t.putting--
 		}
 		switch {
 		case o.err != nil:
@@ -306,7 +206,11 @@ func (t *Tier) publish(ops []*op, failed map[*op]error, err error) {
 			delete(t.queued, o.id)
 		}
 		close(o.done)
+		if o.evicted != "" && o.name.Key != "" && o.err == nil && t.stored.nodes[o.id] == nil {
+			evicted = append(evicted, o.name)
+		}
 	}
+	return evicted
 }
 
 // publishPut makes a node live, in the place of an older one of the same id.

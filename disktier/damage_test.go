@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -148,6 +149,37 @@ func TestAFailedWriteStoresNothing(t *testing.T) {
 			mustPut(t, tier, tiertest.Name("0"), 2000)
 		})
 	}
+}
+
+// TestAFailedSyncTakesWhatWasWrittenBefore has the sync of one Put fail while another has written its value and not
+// queued it yet. Its own sync succeeds, and says nothing about the bytes that the failed one did not write.
+func TestAFailedSyncTakesWhatWasWrittenBefore(t *testing.T) {
+	disk := newMemDisk()
+	tier := filled(t, disk, 0, 0)
+	writing, resume := make(chan struct{}), make(chan struct{})
+	var waited atomic.Bool
+	disk.fault = func(op string) error {
+		if op == "write" && !waited.Swap(true) {
+			close(writing)
+			<-resume
+		}
+		return nil
+	}
+	early := make(chan error)
+	go func() { early <- put(tier, tiertest.Name("early"), 1000) }()
+	<-writing
+	disk.failOnce("sync", unix.EIO)
+	if err := put(tier, tiertest.Name("failed"), 1000); !errors.Is(err, tiers.ErrNotDurable) {
+		t.Errorf("put: %v", err)
+	}
+	close(resume)
+	if err := <-early; !errors.Is(err, tiers.ErrNotDurable) {
+		t.Errorf("put that was written before the failed sync: %v", err)
+	}
+	if has(t, tier, tiertest.Name("early")) || has(t, tier, tiertest.Name("failed")) {
+		t.Error("visible without being durable")
+	}
+	mustPut(t, tier, tiertest.Name("late"), 1000)
 }
 
 // A plant damages a closed tier in a directory on disk and says what Check must find.

@@ -177,6 +177,14 @@ func TestARealFullDisk(t *testing.T) {
 	}
 	store("full")
 	s := tier.Stats()
+	probe, buffered, err := openBlockFile(filepath.Join(mount, "probe"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe.Close()
+	if slices.Contains(s.Notes, noteBuffered) != buffered {
+		t.Errorf("notes %v, though buffered is %v", s.Notes, buffered)
+	}
 	if s.Health != tiers.HealthDegraded || s.Reason != reasonDiskFull || tier.blocks.held == s.CapacityBytes {
 		t.Fatalf("%s %s, %d bytes are held", s.Health, s.Reason, tier.blocks.held)
 	}

@@ -3,6 +3,7 @@ package disktier
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/keepsight/keepsight/tiers"
@@ -44,13 +45,13 @@ type fault struct {
 	at time.Duration
 }
 
-func (h *health) note(what string) {
-	for _, n := range h.notes {
-		if n == what {
-			return
-		}
+// note remembers what an operator should know, and reports whether it is new.
+func (h *health) note(what string) bool {
+	if slices.Contains(h.notes, what) {
+		return false
 	}
 	h.notes = append(h.notes, what)
+	return true
 }
 
 // fault counts damage to a value towards the limit. The caller holds t.mu.
@@ -72,7 +73,7 @@ func (t *Tier) fault(id tiers.ID) {
 // damaged takes a value whose bytes are not what was stored out of the tier, never to use its extents
 // again in this run, and returns the miss that the reader gets. The caller holds a reference on n.
 func (t *Tier) damaged(n *node, why string) error {
-	t.log.Error("value is damaged", "id", n.id, "reason", why, "runs", n.runs)
+	t.log.Error("value is damaged", "reason", why, "units", n.runs)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counters.misses++
@@ -95,7 +96,7 @@ func (t *Tier) unreadable(n *node, err error) error {
 	switch {
 	case errors.Is(err, errDamagedRecord), errors.Is(err, errNoRecord) && t.queued[n.id] == nil:
 		if n.queue != nil {
-			t.log.Error("record is damaged", "id", n.id, "error", err)
+			t.log.Error("record is damaged", "error", err)
 			t.counters.corruptions++
 			t.drop(n, tiers.EvictedDamaged)
 		}

@@ -60,7 +60,7 @@ const patience = 5 * time.Second
 
 // errDisk means that an index could not be opened because the disk takes no writes: there may be nothing wrong
 // with it.
-var errDisk = errors.New("disk takes no writes")
+var errDisk = fmt.Errorf("%w: disk takes no writes", tiers.ErrUnavailable)
 
 // openIndex opens or creates the database in dir. Everything that pebble keeps in memory is charged to a cache of
 // o.memory bytes: memtables reserve their part of it, at most five eighths.

@@ -18,6 +18,8 @@ type loader struct {
 	wall       int64
 
 	nodes   []*node
+	claims  []claim // of nodes, by address; set by separate
+	scope   *scope  // of the last record: most share theirs with the one before
 	expired []tiers.ID
 	damaged map[tiers.ID]string // records to drop, and what is wrong with them
 	strange [][]byte            // keys that no record can have
@@ -26,7 +28,7 @@ type loader struct {
 
 func newLoader(blockBytes int64, whole []int64) *loader {
 	return &loader{
-		blockBytes: blockBytes, whole: whole,
+		blockBytes: blockBytes, whole: whole, scope: new(scope),
 		damaged: map[tiers.ID]string{}, epochs: map[tiers.Scope]uint64{},
 	}
 }
@@ -52,11 +54,12 @@ func (t *Tier) load(l *loader) error {
 	t.epochs = l.epochs
 	slices.SortFunc(l.nodes, func(a, b *node) int { return cmp.Compare(a.sequence, b.sequence) })
 	t.loadRecency(l.nodes)
+	t.stored = newDirectory(len(l.nodes))
 	for _, n := range l.nodes {
 		t.stored.add(n)
 		t.sequence = max(t.sequence, n.sequence)
 	}
-	for _, r := range gaps(l.nodes, t.blocks.held/unitBytes) {
+	for _, r := range l.gaps(t.blocks.held / unitBytes) {
 		t.space.free.add(r)
 	}
 	t.mu.Lock()
@@ -68,7 +71,7 @@ func (t *Tier) load(l *loader) error {
 // load reads the index. It fails only when the index cannot be read, and not for what is in it.
 func (l *loader) load(x *index) error {
 	err := l.scan(x, func(id tiers.ID, r record) {
-		n := nodeOf(id, r)
+		n := l.node(id, r)
 		if r.expires != 0 {
 			// The wall clock may have jumped: a TTL never gets longer than it was, nor negative.
 			rest := min(time.Duration(r.expires-l.wall), r.meta.TTL)
@@ -87,9 +90,12 @@ func (l *loader) load(x *index) error {
 	return nil
 }
 
-func nodeOf(id tiers.ID, r record) *node {
+func (l *loader) node(id tiers.ID, r record) *node {
+	if l.scope.Scope != r.name.Scope {
+		l.scope = &scope{Scope: r.name.Scope}
+	}
 	return &node{
-		id: id, scope: &scope{Scope: r.name.Scope}, runs: r.runs,
+		id: id, scope: l.scope, runs: r.runs,
 		size: r.meta.Size, sequence: r.sequence, heapIndex: -1,
 	}
 }
@@ -147,30 +153,28 @@ type claim struct {
 	node *node
 }
 
-func claims(nodes []*node) []claim {
-	all := make([]claim, 0, len(nodes))
-	for _, n := range nodes {
-		for _, r := range n.runs {
-			all = append(all, claim{run: r, node: n})
-		}
-	}
-	slices.SortFunc(all, func(a, b claim) int { return cmp.Compare(a.start, b.start) })
-	return all
-}
-
 // separate drops the older of two records that claim the same extent, so that what is left is disjoint. No
 // crash makes such records; a damaged disk may.
 func (l *loader) separate() {
+	l.claims = make([]claim, 0, len(l.nodes))
+	for _, n := range l.nodes {
+		for _, r := range n.runs {
+			l.claims = append(l.claims, claim{run: r, node: n})
+		}
+	}
+	slices.SortFunc(l.claims, func(a, b claim) int { return cmp.Compare(a.start, b.start) })
+	lost := map[*node]bool{}
 	var last claim
-	for _, c := range claims(l.nodes) {
-		if l.damaged[c.node.id] != "" {
+	for _, c := range l.claims {
+		if lost[c.node] {
 			continue
 		}
-		if last.node != nil && l.damaged[last.node.id] == "" && c.start < last.end() {
+		if last.node != nil && !lost[last.node] && c.start < last.end() {
 			loser := c.node
 			if c.node.sequence > last.node.sequence {
 				loser = last.node
 			}
+			lost[loser] = true
 			l.damaged[loser.id] = "extent belongs to a newer value"
 			if loser == c.node {
 				continue
@@ -178,14 +182,17 @@ func (l *loader) separate() {
 		}
 		last = c
 	}
-	l.nodes = slices.DeleteFunc(l.nodes, func(n *node) bool { return l.damaged[n.id] != "" })
+	if len(lost) > 0 {
+		l.nodes = slices.DeleteFunc(l.nodes, func(n *node) bool { return lost[n] })
+		l.claims = slices.DeleteFunc(l.claims, func(c claim) bool { return lost[c.node] })
+	}
 }
 
-// gaps returns the runs below units that no node has.
-func gaps(nodes []*node, units int64) []run {
+// gaps returns the runs below units that nobody claims.
+func (l *loader) gaps(units int64) []run {
 	var free []run
 	var next uint32
-	for _, c := range claims(nodes) {
+	for _, c := range l.claims {
 		if c.start > next {
 			free = append(free, run{start: next, units: c.start - next})
 		}

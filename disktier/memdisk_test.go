@@ -17,6 +17,7 @@ type memDisk struct {
 	index  *vfs.MemFS
 	mu     sync.Mutex
 	blocks map[string]*memBlocks
+	once   map[string]error
 	fault  func(op string) error // of block files, called before each operation; nil: none
 	inject errorfs.Injector      // of the index; nil: none
 }
@@ -65,10 +66,21 @@ func (d *memDisk) open(path string) (BlockFile, error) {
 }
 
 func (d *memDisk) failing(op string) error {
-	if d.fault == nil {
-		return nil
+	d.mu.Lock()
+	err := d.once[op]
+	delete(d.once, op)
+	d.mu.Unlock()
+	if err != nil || d.fault == nil {
+		return err
 	}
 	return d.fault(op)
+}
+
+// failOnce makes the next such operation of a block file fail.
+func (d *memDisk) failOnce(op string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.once = map[string]error{op: err}
 }
 
 // crash returns the disk as a power cut at this moment may leave it: what was not synced is there in part.

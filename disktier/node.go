@@ -47,15 +47,17 @@ type directory struct {
 	expiry expiryHeap
 }
 
-func newDirectory() directory {
-	return directory{nodes: map[tiers.ID]*node{}, scopes: map[tiers.Scope]*scope{}}
+func newDirectory(size int) directory {
+	return directory{nodes: make(map[tiers.ID]*node, size), scopes: map[tiers.Scope]*scope{}}
 }
 
 func (d *directory) add(n *node) {
-	if shared := d.scopes[n.scope.Scope]; shared != nil {
-		n.scope = shared
-	} else {
-		d.scopes[n.scope.Scope] = n.scope
+	if n.scope.Entries == 0 { // one of its own, not shared yet
+		if shared := d.scopes[n.scope.Scope]; shared != nil {
+			n.scope = shared
+		} else {
+			d.scopes[n.scope.Scope] = n.scope
+		}
 	}
 	n.scope.Entries++
 	n.scope.Bytes += n.size

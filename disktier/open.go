@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/errors/oserror"
@@ -54,7 +53,7 @@ func newTier(dir string, o Options) *Tier {
 		closing:   make(chan struct{}),
 		finish:    make(chan struct{}),
 		done:      make(chan struct{}),
-		stored:    newDirectory(),
+		stored:    newDirectory(0),
 		policy:    newPolicy(o.CapacityBytes / unitBytes),
 		epochs:    map[tiers.Scope]uint64{},
 		queued:    map[tiers.ID]*op{},
@@ -103,22 +102,8 @@ func (t *Tier) openFiles() error {
 	if err != nil {
 		return err
 	}
-	var buffered atomic.Bool
-	open := t.opts.OpenBlocks
-	if open == nil {
-		open = func(path string) (BlockFile, error) {
-			f, noDirect, err := openBlockFile(path)
-			if noDirect && !buffered.Swap(true) {
-				t.log.Warn("file system does no O_DIRECT: values go through the page cache", "dir", t.dir)
-				t.mu.Lock()
-				t.health.note(noteBuffered)
-				t.mu.Unlock()
-			}
-			return f, err
-		}
-	}
 	var whole []int64
-	t.blocks, whole, err = openBlocks(t.opts.FS, t.dir, open, blockBytes, t.opts.CapacityBytes)
+	t.blocks, whole, err = openBlocks(t.opts.FS, t.dir, t.openBlockFile, blockBytes, t.opts.CapacityBytes)
 	if err != nil {
 		return err
 	}
@@ -128,6 +113,22 @@ func (t *Tier) openFiles() error {
 	}
 	t.index.Store(x)
 	return t.load(content)
+}
+
+// openBlockFile opens or creates a block file, when the tier is opened and when it grows.
+func (t *Tier) openBlockFile(path string) (BlockFile, error) {
+	if t.opts.OpenBlocks != nil {
+		return t.opts.OpenBlocks(path)
+	}
+	f, buffered, err := openBlockFile(path)
+	if buffered {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.health.note(noteBuffered) {
+			t.log.Warn("file system does no O_DIRECT: values go through the page cache", "dir", t.dir)
+		}
+	}
+	return f, err
 }
 
 // openNewestIndex opens and reads the index to use, and sets aside or removes the others.

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxQueue bounds the operations that wait for the committer: what a second of a busy disk commits.
-	maxQueue = 4096
+	// maxPuts bounds the Puts that wait for the committer, also those whose callers gave up: a few batches.
+	maxPuts = 1024
 	// stallPatience is how long the index may wait for the disk before Puts are refused.
 	stallPatience = 2 * time.Second
 )
@@ -42,6 +42,7 @@ func (t *Tier) Put(ctx context.Context, e *tiers.Embedding) error {
 	if err != nil {
 		return t.refuse(refusedNoSpace, err)
 	}
+	syncFailures := t.syncFailures.Load()
 	if err := t.blocks.write(runs, e.Blocks()); err != nil {
 		t.ioErrors.Add(1)
 		t.mu.Lock()
@@ -49,7 +50,7 @@ func (t *Tier) Put(ctx context.Context, e *tiers.Embedding) error {
 		t.space.arrived(units)
 		t.fault(e.ID)
 		t.mu.Unlock()
-		t.log.Error("write failed", "id", e.ID, "error", err)
+		t.log.Error("write failed", "error", err)
 		return t.refuse(refusedIOError, fmt.Errorf("%w: write value: %v", tiers.ErrUnavailable, err))
 	}
 	n := &node{id: e.ID, scope: &scope{Scope: e.Name.Scope}, runs: runs, size: e.Meta.Size, heapIndex: -1}
@@ -57,7 +58,7 @@ func (t *Tier) Put(ctx context.Context, e *tiers.Embedding) error {
 		n.expires = max(t.clock()+e.Meta.Expires.Sub(t.opts.Now()), 1)
 	}
 	t.mu.Lock()
-	o := t.enqueue(&op{kind: opPut, id: e.ID, node: n, name: e.Name, meta: e.Meta})
+	o := t.enqueue(&op{kind: opPut, id: e.ID, node: n, name: e.Name, meta: e.Meta, syncFailures: syncFailures})
 	t.mu.Unlock()
 	return o.wait(ctx)
 }
@@ -65,14 +66,14 @@ func (t *Tier) Put(ctx context.Context, e *tiers.Embedding) error {
 // accepts refuses what cannot be stored now, before any work is done for it.
 func (t *Tier) accepts(units int64) error {
 	t.mu.Lock()
-	readOnly, waiting := t.health.readOnly, len(t.queue)
+	readOnly, putting := t.health.readOnly, t.putting
 	t.mu.Unlock()
 	switch {
 	case readOnly != "":
 		return t.refuse(refusedReadOnly, fmt.Errorf("%w: disk tier is read-only: %s", tiers.ErrUnavailable, readOnly))
 	case units > t.blocks.capacity/unitBytes:
 		return t.refuse(refusedTooLarge, fmt.Errorf("%w: %d units of 64 KiB on disk", tiers.ErrTooLarge, units))
-	case waiting >= maxQueue || t.index.Load().fs.stalledFor() > stallPatience:
+	case putting >= maxPuts || t.index.Load().fs.stalledFor() > stallPatience:
 		return t.refuse(refusedStalled, fmt.Errorf("%w: the index waits for the disk", tiers.ErrUnavailable))
 	}
 	return nil

@@ -1,9 +1,11 @@
 package disktier
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/zeebo/xxh3"
@@ -42,17 +44,18 @@ func (t *Tier) loadRecency(nodes []*node) {
 	if err != nil {
 		t.log.Warn("recency is not loaded", "error", err)
 	}
-	bySequence := make(map[uint64]*node, len(known))
 	var units int64
 	for _, n := range nodes {
-		bySequence[n.sequence] = n
 		units += n.units()
 	}
 	for _, entry := range known {
-		n := bySequence[entry.sequence]
-		if n == nil || n.queue != nil {
+		i, found := slices.BinarySearchFunc(nodes, entry.sequence, func(n *node, sequence uint64) int {
+			return cmp.Compare(n.sequence, sequence)
+		})
+		if !found || nodes[i].queue != nil {
 			continue
 		}
+		n := nodes[i]
 		n.uses = entry.state & maxUses
 		if entry.state&recencyMain != 0 {
 			t.policy.main.push(n)

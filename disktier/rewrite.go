@@ -43,7 +43,9 @@ func (t *Tier) rewrite() error {
 	defer t.mu.Unlock()
 	t.health.note(noteIndexRewrote)
 	for _, n := range lost {
-		t.counters.corruptions++
+		if t.queued[n.id] == nil { // else the record of a newer value is on its way, and the old one's is overwritten
+			t.counters.corruptions++
+		}
 		if n.queue != nil {
 			t.counters.evictions[tiers.EvictedDamaged]++
 			t.retire(n)

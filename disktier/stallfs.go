@@ -1,6 +1,7 @@
 package disktier
 
 import (
+	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -123,8 +124,8 @@ func (fs *stallFS) write(what string, op func() error) error {
 			return nil
 		case <-time.After(wait):
 		}
-		if err = op(); err == nil {
-			return nil
+		if err = op(); err == nil || oserror.IsNotExist(err) || oserror.IsExist(err) {
+			return err
 		}
 	}
 }
@@ -168,10 +169,14 @@ func (fs *stallFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...v
 }
 
 func (fs *stallFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if fs.isBroken() {
-		return fs.Create(newname, c)
-	}
-	return fs.create("reuse", func() (vfs.File, error) { return fs.FS.ReuseForWrite(oldname, newname, c) })
+	reuse := !fs.isBroken()
+	return fs.create("reuse", func() (vfs.File, error) {
+		if !reuse {
+			return fs.FS.Create(newname, c)
+		}
+		reuse = false // the file may have been renamed before it could not be opened
+		return fs.FS.ReuseForWrite(oldname, newname, c)
+	})
 }
 
 func (fs *stallFS) Link(oldname, newname string) error {
@@ -216,6 +221,9 @@ func (fs *stallFS) OpenDir(name string) (vfs.File, error) {
 	}
 	return &stallFile{File: f, fs: fs}, nil
 }
+
+// Lock does nothing: the lock on the whole directory is held.
+func (fs *stallFS) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
 
 func (fs *stallFS) Unwrap() vfs.FS { return fs.FS }
 

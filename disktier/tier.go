@@ -91,16 +91,18 @@ type Tier struct {
 	blocks *blocks
 	index  atomic.Pointer[index]
 
-	reserving chan struct{} // one token: Puts take space one after the other, so that a big one does not starve
-	readers   chan struct{} // a token for each value that may be read at a time
-	wake      chan struct{} // tells the committer that the queue is not empty
-	closing   chan struct{} // closed when Close begins
-	finish    chan struct{} // closed when no call is left: the committer ends after the queue
-	done      chan struct{} // closed when the committer has ended
-	calls     sync.WaitGroup
+	reserving chan struct{}  // one token: Puts take space one after the other, so that a big one does not starve
+	readers   chan struct{}  // a token for each value that may be read at a time
+	wake      chan struct{}  // tells the committer that the queue is not empty
+	closing   chan struct{}  // closed when Close begins
+	finish    chan struct{}  // closed when no call is left: the committer ends after the queue
+	done      chan struct{}  // closed when the committer has ended
+	calls     sync.WaitGroup // in progress
 	closeOnce sync.Once
 	closeErr  error
-	ioErrors  atomic.Uint64 // counted below the index too, where mu must not be taken
+
+	ioErrors     atomic.Uint64 // counted below the index too, where mu must not be taken
+	syncFailures atomic.Int64  // of block files; only the committer counts
 
 	mu       sync.Mutex
 	closed   bool
@@ -110,6 +112,7 @@ type Tier struct {
 	queue    []*op
 	urgent   bool             // somebody waits for what is in the queue
 	queued   map[tiers.ID]*op // the last operation on an id that is in the queue or being committed
+	putting  int              // Puts in the queue or being committed
 	sequence uint64
 	space    space
 	counters counters

@@ -261,7 +261,7 @@ func FuzzRecord(f *testing.F) {
 }
 
 func TestSeparate(t *testing.T) {
-	mk := func(id byte, sequence uint64, runs ...run) *node {
+	mk := func(id byte, sequence uint64, runs ...run) *node { // one value of that id
 		return &node{id: tiers.ID{id}, sequence: sequence, runs: runs}
 	}
 	l := newLoader(1<<20, nil)
@@ -282,9 +282,11 @@ func TestSeparate(t *testing.T) {
 }
 
 func TestGaps(t *testing.T) {
-	got := gaps([]*node{{runs: []run{{2, 3}, {10, 1}}}, {runs: []run{{5, 1}}}}, 12)
+	l := newLoader(1<<20, nil)
+	l.nodes = []*node{{runs: []run{{2, 3}, {10, 1}}}, {runs: []run{{5, 1}}}}
+	l.separate()
 	want := []run{{0, 2}, {6, 4}, {11, 1}}
-	if !slices.Equal(got, want) {
+	if got := l.gaps(12); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
