@@ -59,11 +59,23 @@ func within(s string, limit int, allowed func(byte) bool) bool {
 
 // printable reports whether s is UTF-8 without C0, DEL and C1 control characters.
 func printable(s string) bool {
+	if printableASCII(s) { // nearly every key is, and a lookup checks 256 of them
+		return true
+	}
 	if !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
 		if r < 0x20 || 0x7f <= r && r < 0xa0 {
+			return false
+		}
+	}
+	return true
+}
+
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
 			return false
 		}
 	}

@@ -99,7 +99,7 @@ func gigabytes(n int, d time.Duration) float64 { return float64(n) * benchValue 
 
 // BenchmarkPut stores 8 MiB values durably in extents that were used before, against pwrite by O_DIRECT and fdatasync.
 func BenchmarkPut(b *testing.B) {
-	for _, workers := range []int{1, 4} {
+	for _, workers := range []int{1, 2, 4} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			tier, _ := benchTier(b, benchValues*benchValue+benchValue)
 			round := 0
@@ -155,7 +155,7 @@ func compare(b *testing.B, product, raw func() time.Duration, values int) {
 
 // BenchmarkGet reads 8 MiB values, checked, against pread by O_DIRECT.
 func BenchmarkGet(b *testing.B) {
-	for _, workers := range []int{1, 4} {
+	for _, workers := range []int{1, 2, 4} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
 			tier, a := benchTier(b, benchValues*benchValue+benchValue)
 			all := benchEmbeddings(b, tier, 0, benchValues/2)

@@ -79,6 +79,7 @@ func rightOf(route api.Route, method string) (right, bool) {
 
 // A principal is who sent a request, as the tokens file knows it.
 type principal struct {
+	name   string // for the log
 	tenant string
 	grants []grant
 }
@@ -131,7 +132,7 @@ const defaultTenant = "default"
 func openAccess() *access {
 	a := new(access)
 	all := map[verb]bool{verbRead: true, verbWrite: true, verbDelete: true, verbAdmin: true}
-	anybody := &principal{tenant: defaultTenant, grants: []grant{{namespaces: "*", verbs: all}}}
+	anybody := &principal{name: "anybody", tenant: defaultTenant, grants: []grant{{namespaces: "*", verbs: all}}}
 	a.list.Store(&accessList{tokens: []token{{who: anybody}}})
 	return a
 }

@@ -85,7 +85,7 @@ func TestTruncatedBody(t *testing.T) {
 // TestSlowBody sends bodies below the minimum rate, and one that was fast and then stops: each is cut with
 // 408 and its memory returned, while a client that keeps the rate is not disturbed.
 func TestSlowBody(t *testing.T) {
-	v := start(t, noDisk)
+	v := start(t, noDisk, impatient)
 	const size = 1 << 20
 	for name, drip := range map[string]func(w io.Writer) error{
 		"nothing": func(w io.Writer) error { return nil },
@@ -157,7 +157,7 @@ func TestSlowBody(t *testing.T) {
 
 // TestSlowHeader sends a request's head byte by byte: the connection is closed.
 func TestSlowHeader(t *testing.T) {
-	v := start(t, noDisk)
+	v := start(t, noDisk, impatient)
 	conn := dial(t, v)
 	defer conn.Close()
 	closed := make(chan error, 1)
@@ -182,7 +182,7 @@ func TestSlowHeader(t *testing.T) {
 
 // TestSlowReader asks for a large embedding and does not read it: the service lets go of it.
 func TestSlowReader(t *testing.T) {
-	v := start(t, noDisk, func(c *Config) { c.pace.rate = 4 << 20 })
+	v := start(t, noDisk, impatient, func(c *Config) { c.pace.rate = 4 << 20 })
 	const size = 16 << 20 // more than the socket buffers of both ends hold
 	v.put(t, v.client(), "k", size)
 	conn := dial(t, v).(*net.TCPConn)
@@ -334,4 +334,54 @@ func TestSafetensors(t *testing.T) {
 	if err != nil || parsed.DType != "BF16" || string(parsed.Meta) != `[1]` || !bytes.Equal(made.got[8+n:], payload("raw", 1<<16)) {
 		t.Errorf("the file made of raw bytes is %+v, %v", parsed, err)
 	}
+}
+
+// TestManyLargeLookups announces more JSON than the heap has room for: the surplus is refused, and the room
+// comes back.
+func TestManyLargeLookups(t *testing.T) {
+	v := start(t, noDisk)
+	head := fmt.Sprintf("POST /v1/namespaces/ns/lookup HTTP/1.1\r\nHost: localhost\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", api.MaxJSONBody)
+	fits := int(v.budget.JSONBytes / (jsonCost * api.MaxJSONBody))
+	for range fits {
+		conn := dial(t, v)
+		defer conn.Close()
+		if _, err := io.WriteString(conn, head); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the admissions", func() bool {
+		if !v.json.TryAcquire(jsonCost * api.MaxJSONBody) {
+			return true
+		}
+		v.json.Release(jsonCost * api.MaxJSONBody)
+		return false
+	})
+	resp := raw(t, v, head)
+	if code := api.Code(resp.Header.Get(api.HeaderError)); resp.StatusCode != 503 || code != api.NoMemory {
+		t.Errorf("status %d, code %q", resp.StatusCode, code)
+	}
+}
+
+// TestLongestHeaders sends all that the contract allows in headers at once.
+func TestLongestHeaders(t *testing.T) {
+	v := start(t, noDisk)
+	c := v.client()
+	key := strings.Repeat("\u732b", 170) // 510 bytes, each escaped
+	meta := `{"m":"` + strings.Repeat("x", api.MaxMetaLen-8) + `"}`
+	h := with(api.HeaderMeta, meta, "Authorization", "Bearer "+strings.Repeat("t", 4096))
+	shot{method: "PUT", path: embeddingPath(key), header: h, body: []byte("x")}.do(t, c, v, 201)
+	got := shot{method: "GET", path: embeddingPath(key)}.do(t, c, v, 200)
+	if got.resp.Header.Get(api.HeaderMeta) != meta {
+		t.Error("the meta came back changed")
+	}
+}
+
+func TestDurableWithoutDisk(t *testing.T) {
+	v := start(t, noDisk)
+	got := shot{method: "PUT", path: embeddingPath("k"), header: with(api.HeaderDurability, "disk"), body: []byte("x")}.do(t, v.client(), v, 503)
+	if got.code() != api.NotDurable {
+		t.Errorf("code %q", got.code())
+	}
+	shot{method: "GET", path: embeddingPath("k")}.do(t, v.client(), v, 404)
 }

@@ -21,6 +21,7 @@ type Budget struct {
 	HeapBytes      int64 // the Go heap and all in it, enforced as the runtime's memory limit
 	ArenaBytes     int64 // embeddings in host memory
 	IndexBytes     int64 // of the heap: caches and tables of the disk tier's index
+	JSONBytes      int64 // of the heap: JSON bodies and what is made of them
 	DiskEntries    int   // what the disk tier's directory may hold within its share of the heap
 	Connections    int
 	InFlightBytes  int64 // of the arena: bodies being received
@@ -37,6 +38,7 @@ func SplitMemory(memory int64) Budget {
 		HeapBytes:      heap,
 		ArenaBytes:     arena,
 		IndexBytes:     heap / 8,
+		JSONBytes:      heap / 8,
 		DiskEntries:    int(heap / 4 / directoryEntryBytes),
 		Connections:    int(min(heap/connectionBytes, maxConnections)),
 		InFlightBytes:  arena * 15 / 100,

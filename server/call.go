@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/keepsight/keepsight/api"
 	"github.com/keepsight/keepsight/tiers"
@@ -23,12 +24,13 @@ type call struct {
 	tier string     // where the answer was found
 
 	contentRange string // of a range that cannot be satisfied
+	refund       func() // returns what decode was admitted for; nil without a JSON body
 }
 
 // ctx ends when the client goes away.
 func (c *call) ctx() context.Context { return c.r.Context() }
 
-// namespace returns the scope that the namespace of the path is at now.
+// scope returns the scope that the namespace of the path is at now.
 func (c *call) scope(s *tiers.Store) tiers.Scope { return s.Scope(c.who.tenant, c.path.Namespace) }
 
 // name returns the name that the path means now.
@@ -42,8 +44,17 @@ func (c *call) decode(s *Server, v api.Validator) error {
 		return err
 	}
 	length := c.r.ContentLength
-	if length < 0 || length > api.MaxJSONBody {
-		return api.DecodeRequest(s.paced(c), v) // it knows the bound
+	switch {
+	case length > api.MaxJSONBody:
+		return refusal(api.TooLarge)
+	case length < 0: // chunked: DecodeRequest finds out
+		if err := c.admitJSON(s, api.MaxJSONBody); err != nil {
+			return err
+		}
+		return api.DecodeRequest(s.paced(c), v)
+	}
+	if err := c.admitJSON(s, length); err != nil {
+		return err
 	}
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
@@ -52,6 +63,28 @@ func (c *call) decode(s *Server, v api.Validator) error {
 		return bodyError(err)
 	}
 	return api.ParseRequest(*buf, v)
+}
+
+const (
+	// jsonCost is how much memory a call with a JSON body takes at most, for each byte of the body: the body,
+	// the values made of it, and the answer.
+	jsonCost = 4
+	// jsonWait is how long such a call may queue for memory. An engine would rather encode than wait longer.
+	jsonWait = 100 * time.Millisecond
+)
+
+// admitJSON reserves heap for a JSON body until the call ends, as the store reserves arena for an embedding:
+// else a thousand clients that send a megabyte of keys, slowly, would exhaust what the service may take.
+func (c *call) admitJSON(s *Server, length int64) error {
+	if !s.json.TryAcquire(jsonCost * length) {
+		wait, cancel := context.WithTimeout(c.ctx(), jsonWait)
+		defer cancel()
+		if err := s.json.Acquire(wait, jsonCost*length); err != nil {
+			return tiers.ErrNoRoom
+		}
+	}
+	c.refund = func() { s.json.Release(jsonCost * length) }
+	return nil
 }
 
 // json answers 200 with the value.
@@ -79,17 +112,18 @@ func (c *call) empty() error {
 	return nil
 }
 
-// A response records what became of a request. It is the one [http.ResponseWriter] that handlers see.
+// A response records what became of a request, and writes under a moving deadline: a client that does not
+// read must not hold an embedding for ever. It is the one [http.ResponseWriter] that handlers see.
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	status  int // 0 until the header is written
-	bytes   int64
+	meter   meter
+	status  int      // 0 until the header is written
 	code    api.Code // of the problem that was sent, if one was
 }
 
-func newResponse(w http.ResponseWriter) *response {
-	return &response{ResponseWriter: w, control: http.NewResponseController(w)}
+func newResponse(w http.ResponseWriter, p pace) *response {
+	return &response{ResponseWriter: w, control: http.NewResponseController(w), meter: meter{pace: p}}
 }
 
 // WriteHeader implements http.ResponseWriter. Informational answers are no answer yet.
@@ -100,14 +134,41 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// writeStep is how much is written under one deadline. One write of 8 MiB is no faster than eight of these.
+const writeStep = 1 << 20
+
 // Write implements http.ResponseWriter.
-func (w *response) Write(p []byte) (int, error) {
+func (w *response) Write(p []byte) (written int, err error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+	for {
+		n, err := w.step(p[written:min(len(p), written+writeStep)])
+		written += n
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+func (w *response) step(p []byte) (int, error) {
+	begin := time.Now()
+	if deadline, fresh := w.meter.next(begin, int64(len(p))); fresh {
+		if err := w.control.SetWriteDeadline(deadline); err != nil {
+			return 0, err
+		}
+	}
 	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
+	w.meter.passed(begin, n)
 	return n, err
+}
+
+// flush sends what is buffered.
+func (w *response) flush() error {
+	begin := time.Now()
+	err := w.control.Flush()
+	w.meter.passed(begin, 0)
+	return err
 }
 
 // Unwrap is for http.ResponseController.

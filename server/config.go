@@ -21,8 +21,7 @@ var (
 const (
 	defaultMaxObjectBytes = 512 << 20
 	defaultSocketMode     = 0o660
-	// defaultDrainTimeout leaves five of the thirty seconds that Kubernetes gives for closing the tiers.
-	defaultDrainTimeout = 25 * time.Second
+	defaultDrainTimeout   = 25 * time.Second // see drain.go
 )
 
 // A Config says what to serve, where and within what bounds.
@@ -42,12 +41,13 @@ type Config struct {
 	Hosts      []string // names allowed in the Host header beside localhost and the listen addresses
 
 	DrainDelay   time.Duration // between /readyz turning 503 and the end of new work
-	DrainTimeout time.Duration // for bodies in flight and the flush to disk; zero: 25 s
+	DrainTimeout time.Duration // for the delay, bodies in flight and the flush to disk; zero: 25 s
 
 	Logger  *slog.Logger // nil: slog.Default
 	Version string
 
 	pace pace // zero: defaultPace; tests are faster
+	lazy bool // leave the arena's memory to its first use: a test uses little of it
 }
 
 // A pace is how long the service gives others.
@@ -101,6 +101,8 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: a TLS certificate and its key belong together", ErrConfig)
 	case c.DiskBytes < 0 || c.MaxObjectBytes < 0 || c.DrainDelay < 0 || c.DrainTimeout < 0:
 		return fmt.Errorf("%w: a size or a duration is negative", ErrConfig)
+	case c.DrainDelay >= c.DrainTimeout:
+		return fmt.Errorf("%w: a drain delay of %s leaves nothing of the drain timeout of %s", ErrConfig, c.DrainDelay, c.DrainTimeout)
 	case c.DiskBytes > 0 && c.DiskDir == "":
 		return fmt.Errorf("%w: a disk tier needs a directory", ErrConfig)
 	case c.SocketMode&^fs.ModePerm != 0:

@@ -235,7 +235,7 @@ func TestClose(t *testing.T) {
 		}
 	})
 	t.Run("draining", func(t *testing.T) {
-		v := start(t, func(c *Config) { c.DrainDelay = time.Hour })
+		v := start(t, func(c *Config) { c.DrainDelay, c.DrainTimeout = time.Hour, 2*time.Hour })
 		stopped := make(chan error, 1)
 		go func() { stopped <- v.stop() }()
 		eventually(t, "the drain", v.draining.Load)

@@ -58,7 +58,6 @@ func problem(err error) (code api.Code, detail string) {
 		{io.ErrUnexpectedEOF, api.TruncatedBody},
 		{os.ErrDeadlineExceeded, api.BodyTooSlow},
 		{context.DeadlineExceeded, api.Unavailable},
-		{context.Canceled, api.Unavailable},
 	} {
 		if errors.Is(err, row.is) {
 			return row.code, ""
@@ -67,11 +66,11 @@ func problem(err error) (code api.Code, detail string) {
 	return api.Internal, ""
 }
 
-// fail answers with the problem that err is, unless an answer has begun: then the connection is cut, which
-// tells the client that it did not get the whole.
+// fail answers with the problem that err is. If the client has gone, or an answer has begun, the connection
+// is cut, which tells whoever is there that this is not the whole.
 func (s *Server) fail(c *call, err error) {
-	if errors.Is(err, errClientGone) {
-		return
+	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
+		panic(http.ErrAbortHandler)
 	}
 	code, detail := problem(err)
 	if code == api.Internal {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/keepsight/keepsight/api"
 	"github.com/keepsight/keepsight/tiers"
@@ -49,7 +48,7 @@ func (s *Server) lastEvent(h http.Header) (uint64, error) {
 func (s *Server) stream(ctx context.Context, c *call, sub *tiers.Subscription) error {
 	buf := api.AppendEventID(nil, api.EventID{Stream: s.life, Seq: sub.Last()})
 	for {
-		if err := s.flushStream(c, buf); err != nil {
+		if err := c.flushStream(buf); err != nil {
 			return err
 		}
 		wait, cancel := context.WithTimeout(ctx, s.config.pace.heartbeat)
@@ -74,14 +73,11 @@ func (s *Server) stream(ctx context.Context, c *call, sub *tiers.Subscription) e
 }
 
 // flushStream sends an event or a comment.
-func (s *Server) flushStream(c *call, p []byte) error {
-	if err := c.w.control.SetWriteDeadline(time.Now().Add(s.config.pace.stall)); err != nil {
-		return err
-	}
+func (c *call) flushStream(p []byte) error {
 	if _, err := c.w.Write(p); err != nil {
 		return sent(err)
 	}
-	return sent(c.w.control.Flush())
+	return sent(c.w.flush())
 }
 
 func (s *Server) event(e tiers.Event) api.Event {

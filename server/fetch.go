@@ -34,7 +34,7 @@ func (s *Server) fetch(c *call) error {
 	}()
 	c.w.Header().Set("Content-Type", api.MediaFetch)
 	c.w.WriteHeader(http.StatusOK)
-	f := frames{s: s, c: c, meter: meter{pace: s.config.pace}}
+	f := frames{s: s, c: c}
 	for next := range ahead {
 		if err := f.write(next); err != nil {
 			return err
@@ -109,10 +109,9 @@ func (s *Server) getExpected(ctx context.Context, name tiers.Name, expect tiers.
 
 // frames writes a fetch stream.
 type frames struct {
-	s     *Server
-	c     *call
-	meter meter
-	buf   []byte
+	s   *Server
+	c   *call
+	buf []byte
 }
 
 // write sends the next frame as soon as there is one, and what is complete before it waits.
@@ -121,7 +120,7 @@ func (f *frames) write(next <-chan fetched) error {
 	select {
 	case got = <-next:
 	default:
-		if err := f.c.w.control.Flush(); err != nil {
+		if err := f.c.w.flush(); err != nil {
 			return sent(err)
 		}
 		got = <-next
@@ -134,11 +133,11 @@ func (f *frames) write(next <-chan fetched) error {
 	if f.buf, err = api.AppendFrame(f.buf[:0], header); err != nil {
 		return err
 	}
-	if err := f.s.write(f.c, &f.meter, f.buf); err != nil || got.embedding == nil {
-		return err
+	if _, err := f.c.w.Write(f.buf); err != nil || got.embedding == nil {
+		return sent(err)
 	}
-	if err := f.s.write(f.c, &f.meter, got.embedding.Bytes()); err != nil {
-		return err
+	if _, err := f.c.w.Write(got.embedding.Bytes()); err != nil {
+		return sent(err)
 	}
 	f.s.metrics.sent(got.tier, header.Size)
 	f.s.metrics.saved(got.embedding.Meta.Cost)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,13 +27,11 @@ func (s *Server) get(c *call) error {
 		return err
 	}
 	if r.conditional() {
-		// What it is may make its bytes superfluous: then they are not read from disk.
-		entry, err := s.store.Stat(c.ctx(), r.name)
-		if err != nil {
-			return err
-		}
-		if done, err := r.settled(entry); done || err != nil {
-			return err
+		// What it is may make its bytes superfluous: then they are not read from disk. A miss is Get's to count.
+		if entry, err := s.store.Stat(c.ctx(), r.name); err == nil {
+			if done, err := r.settled(entry); done || err != nil {
+				return err
+			}
 		}
 	}
 	e, tier, err := s.store.Get(c.ctx(), r.name)
@@ -86,7 +85,8 @@ func (s *Server) reading(c *call) (*reading, error) {
 		return nil, err
 	}
 	if wait > 0 {
-		if err := s.store.Wait(c.ctx(), r.name, wait); err != nil {
+		// That nothing came is found once more, and counted, by who reads.
+		if err := s.store.Wait(c.ctx(), r.name, wait); err != nil && !errors.Is(err, tiers.ErrNotFound) {
 			return nil, err
 		}
 	}
@@ -178,16 +178,15 @@ func (r *reading) answer(entry tiers.Entry, payload []byte) error {
 	r.c.tier = entry.Tier
 	r.c.w.WriteHeader(status)
 	first, second := cut(part, prefix, payload)
-	m := meter{pace: r.s.config.pace}
-	err = r.s.write(r.c, &m, first)
+	_, err = r.c.w.Write(first)
 	if err == nil {
-		err = r.s.write(r.c, &m, second)
+		_, err = r.c.w.Write(second)
 	}
-	r.s.metrics.sent(entry.Tier, m.bytes)
+	r.s.metrics.sent(entry.Tier, r.c.w.meter.bytes)
 	if err == nil && !partial {
 		r.s.metrics.saved(entry.Meta.Cost)
 	}
-	return err
+	return sent(err)
 }
 
 // part returns what of the body to send.

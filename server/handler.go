@@ -19,9 +19,14 @@ type callKey struct{}
 
 // ServeHTTP is the wrapper around everything: whatever a request asks for, it passes here first.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: newResponse(w), id: requestID(r), op: "unknown"}
+	c := &call{w: newResponse(w, s.config.pace), id: requestID(r), op: "unknown"}
 	start := time.Now()
-	defer func() { s.record(c, time.Since(start)) }()
+	defer func() {
+		if c.refund != nil {
+			c.refund()
+		}
+		s.record(c, time.Since(start))
+	}()
 	defer s.catch(c)
 	c.r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	s.setCommon(c)
@@ -90,7 +95,12 @@ func (s *Server) admit(c *call) error {
 	if err := c.who.check(right.verb, path.Namespace); err != nil {
 		return err
 	}
-	return crossSite(r)
+	if s.origin.Check(r) != nil {
+		// A page of another site makes the browser send this: a browser that a user has open is no reason to
+		// trust whoever wrote the page in it.
+		return refusal(api.Forbidden)
+	}
+	return nil
 }
 
 // methodError tells a method that the route does not have from a route that nobody gave rights to.
@@ -105,15 +115,6 @@ func allowed(route api.Route) string { return strings.Join(route.Methods(), ", "
 
 // refusal is an error without more to say than its code.
 func refusal(code api.Code) error { return &api.Error{Code: code} }
-
-// crossSite refuses what a page of another site makes a browser send: a browser that a user has open is no
-// reason to trust whoever wrote the page in it.
-func crossSite(r *http.Request) error {
-	if new(http.CrossOriginProtection).Check(r) != nil {
-		return refusal(api.Forbidden)
-	}
-	return nil
-}
 
 // requestID takes over the caller's id if it is fit for a log, so that one request has one name everywhere.
 func requestID(r *http.Request) string {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -24,12 +25,7 @@ import (
 	"github.com/keepsight/keepsight/api"
 )
 
-func TestMain(m *testing.M) {
-	if config := os.Getenv(childConfig); config != "" {
-		os.Exit(serveChild(config))
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A service is a server that runs for the length of a test.
 type service struct {
@@ -57,17 +53,22 @@ func (b *lockedBuffer) String() string {
 	return b.Buffer.String()
 }
 
-// testConfig is the smallest service, on TCP and a socket, with a disk tier, and with less patience.
-func testConfig(t testing.TB) Config {
-	dir, err := os.MkdirTemp("", "ks") // a short path: a socket's may have 107 bytes
+// shortDir makes a directory whose path leaves room for a socket's name, which may have 107 bytes in all.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ks")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// testConfig is the smallest service, on TCP and a socket, with a disk tier.
+func testConfig(t testing.TB) Config {
+	t.Helper()
+	dir := shortDir(t)
 	fast := defaultPace
-	fast.grace = 300 * time.Millisecond
-	fast.stall = time.Second
-	fast.header = 500 * time.Millisecond
 	fast.heartbeat = 50 * time.Millisecond
 	fast.watch = 20 * time.Millisecond
 	return Config{
@@ -79,6 +80,7 @@ func testConfig(t testing.TB) Config {
 		DrainTimeout: 10 * time.Second,
 		Version:      "test",
 		pace:         fast,
+		lazy:         true,
 	}
 }
 
@@ -125,6 +127,13 @@ func run(t testing.TB, c Config, prepare ...func(*Server)) *service {
 		}
 	})
 	return v
+}
+
+// impatient makes slow peers be cut soon.
+func impatient(c *Config) {
+	c.pace.grace = 300 * time.Millisecond
+	c.pace.stall = time.Second
+	c.pace.header = 500 * time.Millisecond
 }
 
 // noDisk takes the disk tier away.
@@ -202,10 +211,17 @@ func (v *validator) RoundTrip(r *http.Request) (*http.Response, error) {
 		PathParams: params,
 		Route:      route,
 		Options: &openapi3filter.Options{
-			ExcludeRequestBody:    true,
+			ExcludeRequestBody:    r.Header.Get("Content-Type") != api.MediaJSON,
 			IncludeResponseStatus: true,
 			AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
 		},
+	}
+	for name, value := range params {
+		unescaped, err := url.PathUnescape(value)
+		if err != nil {
+			routeErr = err
+		}
+		params[name] = unescaped
 	}
 	var requestErr error
 	if routeErr == nil {

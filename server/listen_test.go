@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keepsight/keepsight/api"
 )
 
 // TestConfig is the table of configurations that cannot work.
@@ -31,6 +33,7 @@ func TestConfig(t *testing.T) {
 	for name, edit := range map[string]func(*Config){
 		"nowhere to listen":             func(c *Config) { c.Listen, c.Socket = nil, "" },
 		"too little memory":             func(c *Config) { c.MemoryBytes = MinMemoryBytes - 1 },
+		"delay longer than the drain":   func(c *Config) { c.DrainDelay = c.DrainTimeout },
 		"disk without a directory":      func(c *Config) { c.DiskDir = "" },
 		"disk of negative size":         func(c *Config) { c.DiskBytes = -1 },
 		"address without a port":        func(c *Config) { c.Listen = []string{"127.0.0.1"} },
@@ -67,8 +70,11 @@ func TestSplitMemory(t *testing.T) {
 		if b.HeapBytes+b.ArenaBytes != memory {
 			t.Errorf("%d: heap and arena make %d", memory, b.HeapBytes+b.ArenaBytes)
 		}
-		if inHeap := b.IndexBytes + int64(b.DiskEntries)*directoryEntryBytes + int64(b.Connections)*connectionBytes; inHeap > b.HeapBytes*3/2 {
+		if inHeap := b.IndexBytes + b.JSONBytes + int64(b.DiskEntries)*directoryEntryBytes + int64(b.Connections)*connectionBytes; inHeap > b.HeapBytes*3/2 {
 			t.Errorf("%d: what the heap must hold is %d of %d", memory, inHeap, b.HeapBytes)
+		}
+		if b.JSONBytes < jsonCost*(api.MaxJSONBody+1) {
+			t.Errorf("%d: the largest JSON body is never admitted", memory)
 		}
 		if b.MaxObjectBytes > b.InFlightBytes {
 			t.Errorf("%d: the largest object does not fit into the bodies in flight", memory)

@@ -54,7 +54,7 @@ func (s *Server) sendAnswer(c *call, answer *tiers.Answer) error {
 	if answer.Claim == "" && answer.Pin == "" {
 		return nil
 	}
-	return sent(c.w.control.Flush())
+	return sent(c.w.flush())
 }
 
 func expectations(list []*api.Expect) []tiers.Expect {

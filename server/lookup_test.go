@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -244,6 +245,10 @@ func TestWaiterLeaves(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "the end of the wait", func() bool { return v.store.Stats().WaitingKeys == 0 })
+	eventually(t, "the count", func() bool {
+		metrics := shot{method: "GET", path: "/metrics"}.do(t, v.client(), v, 200)
+		return strings.Contains(string(metrics.got), `keepsight_requests_total{code="499",op="get",tier=""} 1`)
+	})
 }
 
 // TestFetch streams hits and misses in order, and ends the pin.

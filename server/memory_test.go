@@ -1,16 +1,14 @@
 package server
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
+	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,115 +22,80 @@ import (
 	"github.com/keepsight/keepsight/api/client"
 )
 
-// childConfig is the environment variable that makes the test binary a service: its configuration in JSON.
-const childConfig = "KEEPSIGHT_TEST_SERVE"
-
-// serveChild is the main function of the test binary as a service. SIGTERM drains it.
-func serveChild(config string) int {
-	var c Config
-	if err := json.Unmarshal([]byte(config), &c); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	c.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	s, err := New(ctx, c)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	fmt.Println("ready")
-	if err := s.Run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
-
-// A child is a service in a process of its own.
-type child struct {
+// A process is the service in a process of its own, whose memory is not mixed with that of the clients.
+type process struct {
 	*exec.Cmd
-	t testing.TB
+	t      testing.TB
+	socket string
 }
 
-func startChild(t testing.TB, c Config) *child {
+// startProcess builds the command, without the race detector, whose own memory would be measured, and starts it.
+func startProcess(t testing.TB, memory, disk int64) *process {
 	t.Helper()
-	c.Logger = nil
-	config, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
+	dir := shortDir(t)
+	binary := filepath.Join(dir, "keepsight")
+	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(serviceBinary(t))
-	cmd.Env = append(os.Environ(), childConfig+"="+string(config))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
+	p := &process{t: t, socket: filepath.Join(dir, "s")}
+	p.Cmd = exec.Command(binary, "serve", "--listen", "none", "--socket", p.socket, "--disk-dir", filepath.Join(dir, "disk"),
+		"--memory", fmt.Sprint(memory), "--disk-size", fmt.Sprint(disk), "--drain-delay", "0s")
+	var said bytes.Buffer
+	p.Stdout, p.Stderr = &said, &said
+	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()
+		_ = p.Process.Kill() // it may have ended
+		_ = p.Wait()
+		if t.Failed() {
+			t.Logf("the service said:\n%s", said.String())
+		}
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("the child said %q, %v", line, err)
-	}
-	return &child{cmd, t}
-}
-
-// serviceBinary is the test binary, or under the race detector, whose own memory would be measured, one
-// without it.
-func serviceBinary(t testing.TB) string {
-	t.Helper()
-	if !raceEnabled {
-		return os.Args[0]
-	}
-	path := filepath.Join(t.TempDir(), "service.test")
-	if out, err := exec.Command("go", "test", "-c", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build without the race detector: %v\n%s", err, out)
-	}
-	return path
+	eventually(t, "the start", func() bool {
+		conn, err := net.Dial("unix", p.socket)
+		if err != nil {
+			return false
+		}
+		conn.Close()
+		return true
+	})
+	return p
 }
 
 // status returns a field of /proc/PID/status in bytes, such as VmHWM, the peak of resident memory.
-func (c *child) status(field string) int64 {
-	c.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Process.Pid))
+func (p *process) status(field string) int64 {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	if err != nil {
-		c.t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
 		if value, found := strings.CutPrefix(line, field+":"); found {
 			kib, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
 			if err != nil {
-				c.t.Fatal(err)
+				p.t.Fatal(err)
 			}
 			return kib << 10
 		}
 	}
-	c.t.Fatalf("no %s in the status", field)
+	p.t.Fatalf("no %s in the status", field)
 	return 0
 }
 
 // TestResidentMemory has many clients put bodies of nearly the largest size at once, and read them back: the
 // surplus is refused, everything that is answered is right, and resident memory keeps the promise.
 func TestResidentMemory(t *testing.T) {
-	clients, memory, size, rounds := 24, int64(MinMemoryBytes), 16<<20, 4
+	clients, memory, size, rounds := 16, int64(MinMemoryBytes), 16<<20, 2
 	if os.Getenv("KEEPSIGHT_LONG") != "" {
 		clients, memory, size, rounds = 64, 1<<30, 100_000_000, 4
 	}
-	config := testConfig(t)
-	config.MemoryBytes, config.DiskBytes = memory, 2*memory
-	config.pace = pace{} // does not travel
-	service := startChild(t, config)
+	service := startProcess(t, memory, 2*memory)
 	var stored, refused, read atomic.Int64
 	var work sync.WaitGroup
 	body := payload("k", size)
 	for i := range clients {
-		c, err := client.New(client.Options{BaseURL: "unix://" + config.Socket})
+		c, err := client.New(client.Options{BaseURL: "unix://" + service.socket})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,12 +122,10 @@ func TestResidentMemory(t *testing.T) {
 				return // evicted, or no memory to read it into
 			}
 			defer stream.Close()
-			got := new(bytes.Buffer)
-			if _, err := got.ReadFrom(stream); err == nil && bytes.Equal(got.Bytes(), body) {
-				read.Add(1)
-			} else {
-				t.Errorf("read: %d bytes, %v", got.Len(), err)
+			if err := compare(stream, body); err != nil {
+				t.Errorf("read: %v", err)
 			}
+			read.Add(1)
 		})
 	}
 	work.Wait()
@@ -182,5 +143,23 @@ func TestResidentMemory(t *testing.T) {
 	}
 	if err := service.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// compare reads a stream to its end, in small pieces, and holds it against what it should be.
+func compare(r io.Reader, want []byte) error {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := r.Read(buf)
+		if n > len(want) || !bytes.Equal(buf[:n], want[:n]) {
+			return errors.New("other bytes")
+		}
+		want = want[n:]
+		switch {
+		case err == io.EOF && len(want) == 0:
+			return nil
+		case err != nil:
+			return fmt.Errorf("%d bytes are missing: %w", len(want), err)
+		}
 	}
 }

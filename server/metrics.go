@@ -115,12 +115,17 @@ func (s *Server) record(c *call, took time.Duration) {
 	if !s.log.Enabled(context.Background(), level) {
 		return
 	}
+	principal := ""
+	if c.who != nil {
+		principal = c.who.name
+	}
 	s.log.Log(context.Background(), level, "request",
 		"request_id", c.id,
+		"principal", principal,
 		"op", c.op,
 		"status", status,
 		"code", string(c.w.code),
 		"namespace", c.path.Namespace,
-		"bytes", c.w.bytes,
+		"bytes", c.w.meter.bytes,
 		"seconds", math.Round(took.Seconds()*1e6)/1e6)
 }

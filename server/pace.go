@@ -9,34 +9,35 @@ import (
 // A peer that sends or takes a body too slowly holds memory that others wait for. It gets a grace, then its
 // mean rate must stay above a minimum; and once it is faster, what it gained buys no more than the time for
 // a stall. A deadline on the connection enforces both, so a peer that is silent costs no goroutine of ours.
+// Only time spent in reading or writing counts: a client is not slow while the service looks for something.
 
 // refresh is how far a deadline may be behind before it is set anew: setting it costs a microsecond, which a
-// body of many small reads should not pay each time.
+// body of many small pieces should not pay each time.
 const refresh = 200 * time.Millisecond
 
-// A meter computes the deadline for the next bytes of one body.
+// A meter computes the deadlines of one body.
 type meter struct {
 	pace  pace
-	start time.Time
-	set   time.Time // when the deadline was set last
-	bytes int64
+	bytes int64         // that have passed
+	spent time.Duration // in passing them
+	set   time.Time     // when the deadline was set last
 }
 
 // next returns the deadline by which n more bytes must have passed, and whether it must be set.
-func (m *meter) next(n int64) (deadline time.Time, fresh bool) {
-	now := time.Now()
-	if m.start.IsZero() {
-		m.start = now
-	} else if now.Sub(m.set) < refresh {
+func (m *meter) next(now time.Time, n int64) (deadline time.Time, fresh bool) {
+	if now.Sub(m.set) < refresh {
 		return time.Time{}, false
 	}
 	m.set = now
-	mean := m.start.Add(m.pace.grace + m.duration(m.bytes+n))
-	stall := now.Add(m.pace.stall + m.duration(n))
-	if stall.Before(mean) {
-		return stall, true
-	}
-	return mean, true
+	mean := m.pace.grace + m.duration(m.bytes+n) - m.spent
+	stall := m.pace.stall + m.duration(n)
+	return now.Add(min(mean, stall)), true
+}
+
+// passed counts bytes that began to pass at a time.
+func (m *meter) passed(begin time.Time, n int) {
+	m.bytes += int64(n)
+	m.spent += time.Since(begin)
 }
 
 // duration is how long n bytes take at the minimum rate.
@@ -59,34 +60,13 @@ func (s *Server) paced(c *call) *pacedBody {
 // Read implements io.Reader. The deadline ends with the body: net/http clears it when it begins to watch the
 // connection for the client's leaving.
 func (b *pacedBody) Read(p []byte) (int, error) {
-	if deadline, fresh := b.meter.next(0); fresh {
+	begin := time.Now()
+	if deadline, fresh := b.meter.next(begin, 0); fresh {
 		if err := b.control.SetReadDeadline(deadline); err != nil {
 			return 0, err
 		}
 	}
 	n, err := b.body.Read(p)
-	b.meter.bytes += int64(n)
+	b.meter.passed(begin, n)
 	return n, err
-}
-
-// writeStep is how much is written under one deadline. A whole write of 8 MiB is no faster.
-const writeStep = 1 << 20
-
-// write writes a body under a moving deadline; the client's read rate is what moves it.
-func (s *Server) write(c *call, meter *meter, p []byte) error {
-	for len(p) > 0 {
-		step := p[:min(len(p), writeStep)]
-		if deadline, fresh := meter.next(int64(len(step))); fresh {
-			if err := c.w.control.SetWriteDeadline(deadline); err != nil {
-				return err
-			}
-		}
-		n, err := c.w.Write(step)
-		meter.bytes += int64(n)
-		if err != nil {
-			return sent(err)
-		}
-		p = p[len(step):]
-	}
-	return nil
 }

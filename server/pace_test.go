@@ -2,35 +2,42 @@ package server
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 // TestMeter walks a body's deadline along.
 func TestMeter(t *testing.T) {
 	p := pace{grace: 5 * time.Second, rate: 64 << 10, stall: 10 * time.Second}
-	synctest.Test(t, func(t *testing.T) {
-		m := meter{pace: p}
-		begin := time.Now()
-		if deadline, fresh := m.next(0); !fresh || deadline.Sub(begin) != 5*time.Second {
-			t.Errorf("first deadline after %s", deadline.Sub(begin))
+	now := time.Now()
+	m := meter{pace: p}
+	pass := func(n int64, took time.Duration) {
+		m.bytes += n
+		m.spent += took
+		now = now.Add(took)
+	}
+	for _, step := range []struct {
+		name  string
+		bytes int64         // pass in
+		took  time.Duration // this time
+		idle  time.Duration // then nobody waits for the peer for so long
+		next  int64         // bytes to pass next
+		want  time.Duration // from now
+	}{
+		{"at first there is the grace", 0, 0, 0, 0, 5 * time.Second},
+		{"at the minimum rate it stays", 64 << 10, time.Second, 0, 0, 5 * time.Second},
+		{"below it shrinks", 0, time.Second, 0, 0, 4 * time.Second},
+		{"time in which the peer is not waited for does not count", 0, 0, time.Hour, 0, 4 * time.Second},
+		{"a write gets its own time", 0, 0, time.Second, 128 << 10, 6 * time.Second},
+		{"who was fast may stall, and no longer", 1 << 30, time.Second, 0, 0, 10 * time.Second},
+	} {
+		pass(step.bytes, step.took)
+		now = now.Add(step.idle)
+		deadline, fresh := m.next(now, step.next)
+		if !fresh || deadline.Sub(now) != step.want {
+			t.Errorf("%s: %s, set %t, want %s", step.name, deadline.Sub(now), fresh, step.want)
 		}
-		if _, fresh := m.next(0); fresh {
-			t.Error("a deadline is set again at once")
-		}
-		time.Sleep(time.Second)
-		m.bytes = 64 << 10
-		if deadline, _ := m.next(0); deadline.Sub(begin) != 6*time.Second {
-			t.Errorf("after 64 KiB: %s", deadline.Sub(begin))
-		}
-		time.Sleep(time.Second)
-		m.bytes = 1 << 30 // far ahead of the minimum: a stall is cut all the same
-		if deadline, _ := m.next(0); deadline.Sub(begin) != 12*time.Second {
-			t.Errorf("after a fast start: %s", deadline.Sub(begin))
-		}
-		time.Sleep(time.Second)
-		if deadline, _ := m.next(64 << 10); deadline.Sub(begin) != 14*time.Second {
-			t.Errorf("for a write of 64 KiB: %s", deadline.Sub(begin))
-		}
-	})
+	}
+	if _, fresh := m.next(now.Add(refresh-1), 0); fresh {
+		t.Error("a deadline is set again at once")
+	}
 }

@@ -81,6 +81,9 @@ func (u *upload) store() (tiers.Outcome, error) {
 	if s.refusing.Load() {
 		return 0, errDraining
 	}
+	if u.durable() && s.config.DiskBytes == 0 {
+		return 0, tiers.ErrNotDurable
+	}
 	if err := u.checkLength(); err != nil {
 		return 0, err
 	}
@@ -113,9 +116,12 @@ func (u *upload) store() (tiers.Outcome, error) {
 			return 0, refusal(api.DigestMismatch)
 		}
 	}
-	outcome, err := draft.Commit(u.c.ctx(), u.meta, u.header.Durability == api.DurabilityDisk)
+	outcome, err := draft.Commit(u.c.ctx(), u.meta, u.durable())
 	return outcome, u.precondition(outcome, err)
 }
+
+// durable reports whether the client waits for the embedding to be on disk.
+func (u *upload) durable() bool { return u.header.Durability == api.DurabilityDisk }
 
 // checkLength compares the announced length with dtype and shape, before any memory is spent on it.
 func (u *upload) checkLength() error {
@@ -124,7 +130,7 @@ func (u *upload) checkLength() error {
 	case length < 0 || u.c.r.Header.Get("Content-Length") == "":
 		return refusal(api.LengthRequired)
 	case length == 0:
-		return refusal(api.InvalidTensor)
+		return &api.Error{Code: api.InvalidTensor, Detail: "an embedding has at least one byte"}
 	}
 	u.size = length
 	if u.header.Safetensors {
@@ -186,7 +192,7 @@ func (u *upload) checkExisting() (done bool, err error) {
 	case !entry.Meta.Compatible(u.meta):
 		u.s.metrics.incompatible.Add(1)
 		return false, tiers.ErrExistsIncompatible
-	case u.header.Durability == api.DurabilityDisk && entry.Tier != tiers.TierDisk:
+	case u.durable() && entry.Tier != tiers.TierDisk:
 		return false, nil // only the whole way down makes sure that it is on disk
 	}
 	return true, nil

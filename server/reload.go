@@ -65,6 +65,9 @@ func (s *Server) Reload() error {
 // watch reloads whenever one of the files has changed, until ctx ends. It looks instead of subscribing: a
 // mounted secret is replaced by way of symbolic links, which file notification does not see.
 func (s *Server) watch(ctx context.Context) {
+	if s.access.file == "" && s.certificate.cert == "" {
+		return
+	}
 	files := []string{s.access.file, s.certificate.cert, s.certificate.key}
 	seen := stamps(files)
 	ticker := time.NewTicker(s.config.pace.watch)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/keepsight/keepsight/tiers"
 	"github.com/keepsight/keepsight/tiers/arena"
@@ -48,7 +49,9 @@ type Server struct {
 	addrs       []net.Addr // of TCP
 	http        *http.Server
 	echo        *echo.Echo
-	buffers     sync.Pool // of *[]byte, for lookup answers
+	origin      http.CrossOriginProtection
+	buffers     sync.Pool           // of *[]byte, for JSON bodies and lookup answers
+	json        *semaphore.Weighted // of Budget.JSONBytes
 	connections atomic.Int64
 
 	draining   atomic.Bool // /readyz says 503
@@ -76,6 +79,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		life:    rand.Uint64(),
 		hosts:   newHosts(c),
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
+		json:    semaphore.NewWeighted(SplitMemory(c.MemoryBytes).JSONBytes),
 	}
 	s.release = sync.OnceValue(s.closeStore)
 	s.alive, s.kill = context.WithCancel(context.Background())
@@ -124,29 +128,35 @@ func (s *Server) Addrs() []net.Addr { return s.addrs }
 // MaxObjectBytes is the largest embedding that the service accepts.
 func (s *Server) MaxObjectBytes() int64 { return s.store.MaxObjectBytes() }
 
-// Run serves until ctx ends, then drains and returns nil. It is called once. After Close it returns an error.
+// Run serves until ctx ends, then drains and returns nil. It is called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(s.budget.HeapBytes))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var background sync.WaitGroup
-	background.Go(func() { s.watch(ctx) })
-	background.Go(func() { s.saveHotRegularly(ctx) })
+	var upkeep, serving sync.WaitGroup
+	upkeep.Go(func() { s.watch(ctx) })
+	upkeep.Go(func() { s.saveHotRegularly(ctx) })
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
-		background.Go(func() { failed <- s.http.Serve(l) })
+		serving.Go(func() { failed <- s.http.Serve(l) })
 	}
 	var err error
 	select {
 	case <-ctx.Done():
-		err = s.drain()
-	case err = <-failed:
-		err = errors.Join(fmt.Errorf("serve: %w", err), s.Close())
 	case <-s.alive.Done():
-		err = s.release()
+	case err = <-failed:
 	}
 	cancel()
-	background.Wait()
+	upkeep.Wait() // what it saves must not come after what the drain saves
+	switch {
+	case s.alive.Err() != nil:
+		err = s.release()
+	case err != nil:
+		err = errors.Join(fmt.Errorf("serve: %w", err), s.Close())
+	default:
+		err = s.drain()
+	}
+	serving.Wait()
 	return err
 }
 

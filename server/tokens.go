@@ -26,7 +26,7 @@ type tokensFile struct {
 }
 
 type tokenEntry struct {
-	Principal string       `json:"principal"` // for people; nothing depends on it
+	Principal string       `json:"principal"` // for people and the log; nothing depends on it
 	SHA256    string       `json:"sha256"`    // of the bearer token, 64 hex digits
 	Tenant    string       `json:"tenant"`
 	Scopes    []scopeEntry `json:"scopes"`
@@ -140,7 +140,7 @@ func (e tokenEntry) token() (token, error) {
 		return t, errors.New("no scopes: the token allows nothing")
 	}
 	t.sum = [sha256.Size]byte(sum)
-	t.who = &principal{tenant: e.Tenant}
+	t.who = &principal{name: e.Principal, tenant: e.Tenant}
 	for i, s := range e.Scopes {
 		g, err := s.grant()
 		if err != nil {

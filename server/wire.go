@@ -22,7 +22,7 @@ const diskObjectShare = 4
 // open makes the arena, the tiers and the store, within the budget.
 func (s *Server) open() (err error) {
 	c, b := s.config, s.budget
-	if s.arena, err = arena.New(arena.Options{Bytes: b.ArenaBytes, Prefault: true}); err != nil {
+	if s.arena, err = arena.New(arena.Options{Bytes: b.ArenaBytes, Prefault: !c.lazy}); err != nil {
 		return fmt.Errorf("%w: host memory: %w", ErrConfig, err)
 	}
 	evictions := tiers.NewEvictions()

@@ -26,7 +26,7 @@ func TestSigtermDrains(t *testing.T) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	service := serve(t, t.TempDir(), "--drain-delay", "1h")
+	service := serve(t, t.TempDir(), "--drain-delay", "1h", "--drain-timeout", "2h")
 	signalSelf(t, syscall.SIGTERM)
 	// Not ready means that the first signal has arrived; a second one sent before would be the same one.
 	for keepsight(t, "health", "--server", service.socket).code == exitOK {
