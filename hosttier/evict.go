@@ -119,7 +119,7 @@ func (t *Tier) evictNursery(steps int, done func() bool) {
 		}
 		steps--
 		switch {
-		case e.embedding.Meta.Expired(t.now()):
+		case t.expired(e):
 			t.remove(e, tiers.EvictedExpired)
 		case !e.embedding.Clean():
 		case e.uses.Load() > 0 || e.wasGhost || !e.embedding.Idle():

@@ -102,7 +102,7 @@ func (t *Tier) Get(_ context.Context, id tiers.ID) (*tiers.Embedding, error) {
 		t.misses.Add(1)
 		return nil, tiers.ErrNotFound
 	}
-	if e.embedding.Meta.Expired(t.now()) {
+	if t.expired(e) {
 		e.embedding.Release()
 		t.expire(e)
 		t.misses.Add(1)
@@ -131,6 +131,12 @@ func (t *Tier) retain(id tiers.ID) *entry {
 	return e
 }
 
+// expired reads the clock only for an entry with a TTL: a lookup of 256 keys asks 256 times.
+func (t *Tier) expired(e *entry) bool {
+	meta := &e.embedding.Meta
+	return !meta.Expires.IsZero() && meta.Expired(t.now())
+}
+
 // expire drops an entry whose time has come.
 func (t *Tier) expire(e *entry) {
 	t.evicting.Lock()
@@ -148,7 +154,7 @@ func (t *Tier) Stat(_ context.Context, id tiers.ID) (tiers.Name, tiers.Meta, err
 	e := t.entries[id]
 	t.mu.RUnlock()
 	// Name and Meta are on the heap and immutable: they may be read without a reference.
-	if e == nil || e.embedding.Meta.Expired(t.now()) {
+	if e == nil || t.expired(e) {
 		return tiers.Name{}, tiers.Meta{}, tiers.ErrNotFound
 	}
 	return e.embedding.Name, e.embedding.Meta, nil

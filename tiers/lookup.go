@@ -152,17 +152,13 @@ type question struct {
 
 func (s *Store) question(l Lookup) *question {
 	scope := s.Scope(l.Tenant, l.Namespace)
-	q := &question{
+	return &question{
 		store:  s,
 		lookup: l,
 		scope:  scope,
-		ids:    make([]ID, len(l.Keys)),
+		ids:    scope.appendIDs(make([]ID, 0, len(l.Keys)), l.Keys),
 		answer: &Answer{Epoch: scope.Epoch, Results: make([]Result, len(l.Keys)), store: s, tenant: l.Tenant},
 	}
-	for i, key := range l.Keys {
-		q.ids[i] = Name{Scope: scope, Key: key}.ID()
-	}
-	return q
 }
 
 // look fills in what is there and returns the indexes of what is not.

@@ -38,12 +38,22 @@ func (id ID) String() string { return hex.EncodeToString(id[:4]) }
 // ID hashes the fields, each framed by its length so that no two names share an encoding.
 func (n Name) ID() ID {
 	var stack [1024]byte // the longest valid name fits, so the hash costs no allocation
-	b := stack[:0]
-	b = appendFramed(b, n.Tenant)
-	b = appendFramed(b, n.Namespace)
-	b = binary.LittleEndian.AppendUint64(b, n.Epoch)
-	b = appendFramed(b, n.Key)
-	return sha256.Sum256(b)
+	return sha256.Sum256(appendFramed(n.Scope.appendTo(stack[:0]), n.Key))
+}
+
+// appendIDs appends the ids of many keys of the scope, whose own fields are framed once for all of them.
+func (s Scope) appendIDs(ids []ID, keys []string) []ID {
+	framed := s.appendTo(make([]byte, 0, 1024))
+	for _, key := range keys {
+		ids = append(ids, sha256.Sum256(appendFramed(framed, key)))
+	}
+	return ids
+}
+
+func (s Scope) appendTo(b []byte) []byte {
+	b = appendFramed(b, s.Tenant)
+	b = appendFramed(b, s.Namespace)
+	return binary.LittleEndian.AppendUint64(b, s.Epoch)
 }
 
 func appendFramed(b []byte, s string) []byte {
