@@ -84,13 +84,30 @@ func (t *Tier) stored() int64 {
 
 // trim makes the nursery give way once embeddings take more than their share.
 func (t *Tier) trim() {
-	limit := t.arena.Size() * storedShare / 100
-	if t.stored() <= limit {
+	if t.within() {
 		return
 	}
 	t.evicting.Lock()
 	defer t.evicting.Unlock()
-	t.evictNursery(trimSteps, func() bool { return t.stored() <= limit })
+	t.evictNursery(trimSteps, t.within)
+	if t.heavy() { // the nursery was in demand: what is left to give way is further in
+		t.evictMain(func() bool { return !t.heavy() })
+	}
+	if t.heavy() {
+		t.evictUnwritten(func() bool { return !t.heavy() })
+	}
+}
+
+// heavy reports whether entries take more of the heap than they may.
+func (t *Tier) heavy() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.heap > 0 && t.heapBytes > t.heap
+}
+
+// within reports whether entries take no more of the arena and of the heap than they should.
+func (t *Tier) within() bool {
+	return t.stored() <= t.arena.Size()*storedShare/100 && !t.heavy()
 }
 
 // walk visits a segment from its tail until visit returns false. visit may take out the entry it is given,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -371,5 +372,39 @@ func TestTTL(t *testing.T) {
 	}
 	if used := tier.arena.Used(); used != 0 {
 		t.Errorf("%d bytes of an expired embedding are in use", used)
+	}
+}
+
+// Small embeddings with large metadata take more of the heap than of the arena.
+func TestHeapIsBounded(t *testing.T) {
+	memory := tiertest.Arena(t, 32<<20)
+	const bound = 1 << 20
+	tier, err := New(Options{Arena: memory, HeapBytes: bound})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tier.Close()
+	extra := fmt.Appendf(nil, "%q", strings.Repeat("x", 8000))
+	for i := range 400 { // 3.2 MB of metadata in 25 MiB of extents
+		name := tiertest.Name(fmt.Sprint(i))
+		e := tiertest.Embedding(t, tier.Reserve, name, 1, func(m *tiers.Meta) { m.Extra = extra })
+		if i%2 == 0 {
+			e.MarkClean()
+		}
+		if err := tier.Put(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		e.Release()
+		if i%3 == 0 {
+			if used, err := tier.Get(t.Context(), name.ID()); err == nil {
+				used.Release()
+			}
+		}
+		if tier.heapBytes > bound {
+			t.Fatalf("after %d entries they take %d bytes of the heap, allowed are %d", i+1, tier.heapBytes, bound)
+		}
+	}
+	if tier.Stats().Entries == 0 {
+		t.Error("nothing is stored")
 	}
 }

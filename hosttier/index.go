@@ -50,6 +50,7 @@ type index struct {
 	slots   map[uint64]*entry // the main segment by the hash that ristretto knows it by
 
 	storedBytes int64 // extents of all entries
+	heapBytes   int64 // what they take beside
 	scopes      map[tiers.Scope]tiers.Usage
 	puts        uint64
 	putBytes    uint64
@@ -80,6 +81,7 @@ func (t *Tier) link(embedding *tiers.Embedding) bool {
 	t.entries[embedding.ID] = e
 	embedding.Extent().SetOwner(e)
 	t.storedBytes += e.cost()
+	t.heapBytes += embedding.HeapBytes()
 	t.puts++
 	t.putBytes += uint64(embedding.Meta.Size)
 	t.addUsage(embedding, 1)
@@ -97,6 +99,7 @@ func (t *Tier) unlink(e *entry) {
 	delete(t.entries, e.embedding.ID)
 	e.embedding.Extent().SetOwner(nil)
 	t.storedBytes -= e.cost()
+	t.heapBytes -= e.embedding.HeapBytes()
 	t.addUsage(e.embedding, -1)
 }
 

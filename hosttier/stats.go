@@ -10,7 +10,7 @@ import (
 // in flight, and embeddings that left the tier while somebody still reads them.
 func (t *Tier) Stats() tiers.Stats {
 	stats := tiers.Stats{
-		Tier:          "host",
+		Tier:          tiers.TierHost,
 		Health:        tiers.HealthOK,
 		CapacityBytes: t.arena.Size(),
 		UsedBytes:     t.arena.Used(),

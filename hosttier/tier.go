@@ -17,13 +17,19 @@ import (
 type Options struct {
 	Arena   *arena.Arena      // where the embeddings live; it outlives the tier
 	Evicted tiers.EvictedFunc // hears of what the tier drops; nil: nobody does
-	Now     func() time.Time  // the clock that TTLs are measured by; nil: time.Now
+
+	// HeapBytes bounds what entries take of the Go heap: names and up to 16 KiB of metadata each, which small
+	// embeddings could otherwise pile up behind a large arena. Zero: no bound.
+	HeapBytes int64
+
+	Now func() time.Time // the clock that TTLs are measured by; nil: time.Now
 }
 
 // A Tier implements [tiers.Host].
 type Tier struct {
 	arena   *arena.Arena
 	evicted tiers.EvictedFunc
+	heap    int64 // bound on index.heapBytes
 	now     func() time.Time
 	hash    hashFunc
 
@@ -56,6 +62,7 @@ func newTier(o Options, hash hashFunc) (*Tier, error) {
 	t := &Tier{
 		arena:   o.Arena,
 		evicted: o.Evicted,
+		heap:    o.HeapBytes,
 		now:     o.Now,
 		hash:    hash,
 		closing: make(chan struct{}),

@@ -56,6 +56,8 @@ type claim struct {
 	ids     map[ID]struct{}
 	expiry  *time.Timer
 	expires time.Time
+
+	delivered bool // some answer has told of it: from then on asking again only lengthens it
 }
 
 // A claimedKey is in the table while it has a holder or waiters.
@@ -179,11 +181,11 @@ func (c *claims) open(w *waiter) (token string) {
 
 // adopt makes the waiter answer with a claim that its owner holds already.
 func (c *claims) adopt(w *waiter, cl *claim) {
-	if w.token == "" {
+	first := c.byToken[w.token]
+	if first == nil {
 		w.token = cl.tokens[0]
 		return
 	}
-	first := c.byToken[w.token]
 	if first == cl {
 		return
 	}
@@ -234,6 +236,7 @@ func (c *claims) leave(w *waiter, ids []ID) (token string, standings []standing)
 			c.forgetIfIdle(id, k)
 		}
 	}
+	claimed := false
 	standings = make([]standing, len(ids))
 	for i, id := range ids {
 		k := c.keys[id]
@@ -241,11 +244,15 @@ func (c *claims) leave(w *waiter, ids []ID) (token string, standings []standing)
 		case k == nil || k.holder == nil:
 		case w.claims && k.holder.owner == w.owner:
 			standings[i].claimed = true
-			token = k.holder.tokens[0]
+			claimed = true
+			c.adopt(w, k.holder) // while it waited another lookup of its owner may have been given a claim
 		default:
 			standings[i].pending = true
 			standings[i].retry = k.holder.left()
 		}
+	}
+	if claimed {
+		token = w.token
 	}
 	return token, standings
 }
@@ -279,7 +286,8 @@ func (c *claims) forgetIfIdle(id ID, k *claimedKey) {
 func (c *claims) sent(w *waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl := c.byToken[w.token]; cl != nil {
+	if cl := c.byToken[w.token]; cl != nil && (!cl.delivered || cl.left() < w.ttl) {
+		cl.delivered = true
 		cl.extend(w.ttl)
 	}
 }

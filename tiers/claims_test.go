@@ -213,6 +213,47 @@ func TestLostAnswerGivesBackOnlyWhatItGranted(t *testing.T) {
 	}
 }
 
+func TestAskingAgainDoesNotShortenAClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		w := d.join(scopeA, named("k"), &ClaimWish{Owner: "a", TTL: time.Minute})
+		d.leave(w, named("k"))
+		d.sent(w)
+		d.ask("a", 0, "k", "other") // asks for a second
+		time.Sleep(30 * time.Second)
+		if _, pending := d.pending(named("k")[0]); !pending {
+			t.Error("the claim ended before the TTL that it was given first")
+		}
+	})
+}
+
+// Two lookups of one owner wait; each is handed one key. Both answers must name a claim that still lives.
+func TestEveryClaimHandedOverIsTold(t *testing.T) {
+	d := newDesk()
+	s := &Store{claims: d.claims}
+	holder := d.join(scopeA, named("x", "y"), &ClaimWish{Owner: "holder"})
+	d.leave(holder, named("x", "y"))
+	first := d.join(scopeA, named("x", "y"), &ClaimWish{Owner: "a"})
+	d.fail(holder.token, named("x")[0])
+	second := d.join(scopeA, named("z", "y"), &ClaimWish{Owner: "b"})
+	third := d.join(scopeA, named("y"), &ClaimWish{Owner: "a"})
+	d.fail(holder.token, named("y")[0])
+	for _, w := range []*waiter{first, second, third} {
+		token, _ := d.leave(w, named("x", "y", "z"))
+		if token == "" {
+			continue
+		}
+		if err := s.RenewClaim("t", token, time.Minute); err != nil {
+			t.Errorf("an answer names a claim that is gone: %v", err)
+		}
+	}
+	for _, k := range d.keys {
+		if k.holder != nil && len(k.holder.ids) == 0 {
+			t.Error("a claim without keys is held")
+		}
+	}
+}
+
 func TestClaimsOfOneOwnerBecomeOne(t *testing.T) {
 	d := newDesk()
 	s := &Store{claims: d.claims}

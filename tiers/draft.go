@@ -57,7 +57,7 @@ func (s *Store) admit(ctx context.Context, name Name, size int64, claim string) 
 	if err := s.Admissible(name, size); err != nil {
 		return nil, err
 	}
-	refund, err := s.admission.enter(ctx, name.Tenant, size)
+	refund, err := s.admission.enter(ctx, name.Tenant, arena.RoundUp(size))
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +115,16 @@ func (d *Draft) Fill(r io.Reader, tees ...io.Writer) error {
 
 // Commit publishes the draft. The first writer wins: if the name is taken by the same bytes the outcome is
 // Existing, else the error is ErrExistsDifferent or ErrExistsIncompatible. With durable it returns once the
-// embedding would survive kill -9, or ErrNotDurable; the embedding is visible in both cases.
+// embedding would survive kill -9, or ErrNotDurable: the embedding is visible all the same then, unless there is
+// no disk tier at all.
 // The draft is spent, whatever Commit returns.
 func (d *Draft) Commit(ctx context.Context, meta Meta, durable bool) (Outcome, error) {
 	defer d.Abort()
 	if !d.filled || d.extent == nil {
 		return 0, fmt.Errorf("%w: commit of a draft that was not filled, or is spent", ErrInvalid)
+	}
+	if durable && d.store.disk == nil {
+		return 0, fmt.Errorf("%w: there is no disk tier", ErrNotDurable)
 	}
 	meta.Size, meta.Sum = d.size, d.sum
 	if meta.TTL > 0 {
@@ -129,27 +133,23 @@ func (d *Draft) Commit(ctx context.Context, meta Meta, durable bool) (Outcome, e
 	if err := meta.Validate(); err != nil {
 		return 0, err
 	}
-	outcome, written, err := d.publish(ctx, meta, durable)
-	if err != nil || written == nil {
-		return outcome, err
-	}
-	select {
-	case err := <-written:
-		if err != nil {
-			return outcome, fmt.Errorf("%w: %w", ErrNotDurable, err)
+	outcome, job, err := d.publish(ctx, meta, durable)
+	// Other bytes of the same shape are what clients take as done, so they must be as durable as was asked.
+	if durable && (err == nil || errors.Is(err, ErrExistsDifferent)) {
+		if lost := d.store.await(ctx, d.name.ID(), job); lost != nil {
+			return outcome, fmt.Errorf("%w: %w", ErrNotDurable, lost)
 		}
-		return outcome, nil
-	case <-ctx.Done():
-		return outcome, fmt.Errorf("%w: %w", ErrNotDurable, ctx.Err())
 	}
+	return outcome, err
 }
 
 // publish decides between this draft and what is stored. It looks once before it takes the id's turn, so
-// that a second PUT need not wait until the first is on disk, and once while it has it.
-func (d *Draft) publish(ctx context.Context, meta Meta, durable bool) (outcome Outcome, written <-chan error, err error) {
+// that a second PUT need not wait until the first is on disk, and once while it has it. With durable it
+// returns the write of what it created.
+func (d *Draft) publish(ctx context.Context, meta Meta, durable bool) (Outcome, *write, error) {
 	s, id := d.store, d.name.ID()
 	if first, err := s.stat(ctx, id); err == nil {
-		return d.yield(ctx, first.Meta, meta, durable)
+		return Existing, nil, d.yield(first.Meta, meta)
 	}
 	unlock, err := s.order.lock(ctx, id)
 	if err != nil {
@@ -160,7 +160,7 @@ func (d *Draft) publish(ctx context.Context, meta Meta, durable bool) (outcome O
 		return 0, nil, ErrStaleEpoch
 	}
 	if first, err := s.stat(ctx, id); err == nil {
-		return d.yield(ctx, first.Meta, meta, durable)
+		return Existing, nil, d.yield(first.Meta, meta)
 	}
 	e := NewEmbedding(d.name, meta, d.extent)
 	d.extent = nil
@@ -180,17 +180,17 @@ func (d *Draft) publish(ctx context.Context, meta Meta, durable bool) (outcome O
 	s.counters.puts.Add(1)
 	s.events.append(Event{Type: EventAdded, Scope: d.name.Scope, Key: d.name.Key, Size: meta.Size})
 	s.claims.fulfil(id)
-	return Created, s.writeBehind(e, durable), nil
+	if durable {
+		return Created, s.writeDurably(e), nil
+	}
+	s.writeBehind(e)
+	return Created, nil, nil
 }
 
 // yield answers for a draft whose name is taken.
-func (d *Draft) yield(ctx context.Context, first, second Meta, durable bool) (Outcome, <-chan error, error) {
-	s, id := d.store, d.name.ID()
-	s.claims.fulfil(id)
-	if err := s.compare(first, second); err != nil {
-		return 0, nil, err
-	}
-	return Existing, s.ensureDurable(ctx, id, durable), nil
+func (d *Draft) yield(first, second Meta) error {
+	d.store.claims.fulfil(d.name.ID())
+	return d.store.compare(first, second)
 }
 
 // compare says how a second PUT of a name differs from the first.
@@ -205,22 +205,6 @@ func (s *Store) compare(first, second Meta) error {
 		s.counters.incompatible.Add(1)
 		return ErrExistsIncompatible
 	}
-}
-
-// ensureDurable queues what is only in host memory for disk, when the second PUT of it asks for that.
-func (s *Store) ensureDurable(ctx context.Context, id ID, durable bool) <-chan error {
-	if !durable || s.disk == nil {
-		return nil
-	}
-	e, err := s.host.Get(ctx, id)
-	if err != nil {
-		return nil // it is on disk: Stat found it, and not in host memory
-	}
-	defer e.Release()
-	if _, _, err := s.disk.Stat(ctx, id); err == nil {
-		return nil
-	}
-	return s.writeBehind(e, true)
 }
 
 // Abort gives back the memory and hands the claimed key on, unless Commit published the embedding.

@@ -51,6 +51,12 @@ func (e *Embedding) Blocks() []byte { return e.extent.Bytes()[:RoundToBlock(e.Me
 // RoundToBlock rounds a size in bytes up to the 4 KiB that O_DIRECT asks for.
 func RoundToBlock(size int64) int64 { return (size + directBlock - 1) &^ (directBlock - 1) }
 
+// HeapBytes estimates what the embedding takes of the Go heap: everything but its extent.
+func (e *Embedding) HeapBytes() int64 {
+	const structs = 512 // the Embedding and what refers to it
+	return structs + int64(len(e.Name.Key)+len(e.Meta.Extra)+len(e.Meta.Safetensors))
+}
+
 // Extent returns the arena extent under the payload: what a tier accounts and evicts by.
 func (e *Embedding) Extent() *arena.Extent { return e.extent }
 
@@ -89,8 +95,8 @@ func (e *Embedding) Release() {
 // choosing what to evict, since a reader may retain the embedding right after.
 func (e *Embedding) Idle() bool { return e.refs.Load() == 1 }
 
-// MarkClean records that dropping the embedding from host memory loses nothing: the next tier holds a
-// copy, or there is no next tier.
+// MarkClean records that there is nothing to wait for before the embedding is dropped from host memory: the
+// next tier got its copy or refused it, or there is no next tier.
 func (e *Embedding) MarkClean() { e.clean.Store(true) }
 
 // Clean reports whether MarkClean was called.

@@ -46,9 +46,16 @@ func newEventLog(now time.Time) *eventLog {
 	return &eventLog{ring: make([]Event, eventHistory), next: start, first: start, changed: make(chan struct{})}
 }
 
-func (l *eventLog) append(e Event) {
+func (l *eventLog) append(e Event) { l.appendIf(e, func() bool { return true }) }
+
+// appendIf asks whether the event is still true in the moment that it gets its number. A PUT makes its
+// embedding visible before it appends, so a removal can never follow the addition of what is there.
+func (l *eventLog) appendIf(e Event, still func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !still() {
+		return
+	}
 	e.Seq = l.next
 	l.ring[e.Seq%eventHistory] = e
 	l.next++
@@ -152,9 +159,9 @@ func (s *Store) watchEvictions(ctx context.Context, v *Evictions) {
 	for {
 		select {
 		case name := <-v.names:
-			if !s.present(name.ID()) {
-				s.events.append(Event{Type: EventRemoved, Scope: name.Scope, Key: name.Key})
-			}
+			s.events.appendIf(Event{Type: EventRemoved, Scope: name.Scope, Key: name.Key}, func() bool {
+				return !s.present(name.ID())
+			})
 		case <-v.overflow:
 			s.events.forget()
 		case <-ctx.Done():

@@ -85,8 +85,7 @@ func (f *flights) wait(ctx context.Context, fl *flight) (*Embedding, error) {
 func (s *Store) fetchFromDisk(ctx context.Context, id ID) (*Embedding, error) {
 	fl := s.flights.board(id, func(fl *flight) {
 		if !s.background(func(ctx context.Context) {
-			e, err := s.promote(ctx, id)
-			s.flights.land(id, fl, e, err)
+			s.fly(ctx, id, fl)
 		}) {
 			// board holds the mutex that land takes, and nobody else has seen this flight yet.
 			delete(s.flights.byID, id)
@@ -103,13 +102,24 @@ func (s *Store) fetchFromDisk(ctx context.Context, id ID) (*Embedding, error) {
 	return e, err
 }
 
-// promote reads the embedding from disk and offers it to the host tier, unless it is there by now.
-func (s *Store) promote(ctx context.Context, id ID) (*Embedding, error) {
+// fly promotes the embedding in the id's turn and lands in it too: a get that begins after a DELETE must not
+// join a flight that read before it.
+func (s *Store) fly(ctx context.Context, id ID, fl *flight) {
+	ctx, cancel := context.WithTimeout(ctx, s.readTimeout)
+	defer cancel()
 	unlock, err := s.order.lock(ctx, id)
 	if err != nil {
-		return nil, err
+		s.flights.land(id, fl, nil, err)
+		return
 	}
 	defer unlock()
+	e, err := s.promote(ctx, id)
+	s.flights.land(id, fl, e, err)
+}
+
+// promote reads the embedding from disk and offers it to the host tier, unless it is there by now. The caller
+// has the id's turn.
+func (s *Store) promote(ctx context.Context, id ID) (*Embedding, error) {
 	if _, _, err := s.host.Stat(ctx, id); err == nil {
 		if e, err := s.host.Get(ctx, id); err == nil {
 			return e, nil

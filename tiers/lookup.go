@@ -122,17 +122,22 @@ func (s *Store) Lookup(ctx context.Context, l Lookup) (*Answer, error) {
 		return nil, ErrClosed
 	}
 	q := s.question(l)
+	if l.Pin > 0 {
+		q.pin = &pin{tenant: l.Tenant}
+	}
 	missing := q.look(ctx)
 	if len(missing) > 0 && (l.Claim != nil || l.Wait > 0) {
 		if err := q.settle(ctx, missing); err != nil {
-			q.letGo()
+			if q.pin != nil {
+				s.pins.abandon(q.pin)
+			}
 			return nil, err
 		}
 	} else if len(missing) > 0 {
 		q.peek(missing)
 	}
-	if l.Pin > 0 {
-		q.answer.Pin = s.pins.hold(l.Tenant, q.grips, l.Pin)
+	if q.pin != nil {
+		q.answer.Pin = s.pins.seal(q.pin, l.Pin)
 	}
 	if l.Promote {
 		q.promote()
@@ -146,7 +151,7 @@ type question struct {
 	lookup Lookup
 	scope  Scope
 	ids    []ID
-	grips  []*pinned // of hits, when a pin is asked for
+	pin    *pin // of the hits; nil when none is asked for
 	answer *Answer
 }
 
@@ -175,38 +180,22 @@ func (q *question) look(ctx context.Context) (missing []int) {
 func (q *question) find(ctx context.Context, i int) bool {
 	result := &q.answer.Results[i]
 	result.State = StateMiss
-	grip, entry, err := q.hit(ctx, i)
+	entry, err := q.store.stat(ctx, q.ids[i])
 	if err != nil {
 		return false
 	}
 	if q.lookup.Expect != nil && !q.lookup.Expect[i].Matches(entry.Meta) {
-		if grip != nil {
-			grip.unpin()
-		}
 		q.store.counters.missContract.Add(1)
 		result.Mismatch = true // no claim on it either: a PUT of what is expected would be a conflict
 		return true
 	}
-	if grip != nil {
-		q.grips = append(q.grips, grip)
+	if q.pin != nil {
+		if entry, err = q.store.grip(ctx, q.pin, q.scope, q.ids[i]); err != nil {
+			return false
+		}
 	}
 	result.State, result.Entry = StateHit, entry
 	return true
-}
-
-// hit says where a key is found, and takes hold of it if the lookup pins.
-func (q *question) hit(ctx context.Context, i int) (*pinned, Entry, error) {
-	if q.lookup.Pin > 0 {
-		return q.store.grip(ctx, q.scope, q.ids[i])
-	}
-	entry, err := q.store.stat(ctx, q.ids[i])
-	return nil, entry, err
-}
-
-func (q *question) letGo() {
-	for _, g := range q.grips {
-		g.unpin()
-	}
 }
 
 // settle claims or waits for what is missing, and looks again at what came meanwhile.
@@ -263,16 +252,26 @@ func (q *question) peek(missing []int) {
 	}
 }
 
-// promote begins to read what was found on disk; nobody waits for it.
+// promote begins to read what was found on disk; nobody waits for it. It is a hint, so what exceeds the
+// reads that the store has time for is left to the GETs.
 func (q *question) promote() {
+	s := q.store
 	for i, result := range q.answer.Results {
-		if result.State == StateHit && result.Tier == TierDisk {
-			id := q.ids[i]
-			q.store.background(func(ctx context.Context) {
-				if e, err := q.store.fetchFromDisk(ctx, id); err == nil {
-					e.Release()
-				}
-			})
+		if result.State != StateHit || result.Tier != TierDisk {
+			continue
+		}
+		if !s.promoting.TryAcquire(1) {
+			return
+		}
+		id := q.ids[i]
+		started := s.background(func(ctx context.Context) {
+			defer s.promoting.Release(1)
+			if e, err := s.fetchFromDisk(ctx, id); err == nil {
+				e.Release()
+			}
+		})
+		if !started {
+			s.promoting.Release(1)
 		}
 	}
 }

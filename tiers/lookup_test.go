@@ -304,6 +304,67 @@ func TestDeleteWinsOverPin(t *testing.T) {
 	}
 }
 
+// A lookup finds v1 and waits for another key. What is deleted meanwhile must not come back by its pin.
+func TestDeleteWhileAPinnedLookupWaits(t *testing.T) {
+	for _, tier := range []string{tiers.TierHost, tiers.TierDisk} {
+		t.Run(tier, func(t *testing.T) {
+			h := open(t, options{})
+			if _, err := h.put("k", 1000, true); err != nil {
+				t.Fatal(err)
+			}
+			if tier == tiers.TierDisk {
+				h = h.reopen()
+			}
+			h.ask([]string{"awaited"}, claiming("somebody"))
+			answered := make(chan *tiers.Answer)
+			go func() {
+				answered <- h.ask([]string{"k", "awaited"}, pinning, claiming("asker"), func(l *tiers.Lookup) { l.Wait = time.Minute })
+			}()
+			eventually(t, "the lookup waits", func() bool { return h.Store.Stats().WaitingKeys == 1 })
+			if err := h.Delete(t.Context(), h.name("k")); err != nil {
+				t.Fatal(err)
+			}
+			v2 := bytes.Repeat([]byte{2}, 1000)
+			if _, err := h.putBytes(h.name("k"), v2, false, tiers.Meta{}); err != nil {
+				t.Fatal(err)
+			}
+			h.mustPut("awaited", 10)
+			answer := <-answered
+			e, _, err := h.Get(t.Context(), h.name("k"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Release()
+			if !bytes.Equal(e.Bytes(), v2) {
+				t.Error("the pin of a lookup brought the deleted embedding back")
+			}
+			if err := h.ReleasePin("default", answer.Pin); err != nil {
+				t.Error(err)
+			}
+			if st := h.Store.Stats(); st.PinnedBytes != 0 || st.Pins != 0 {
+				t.Errorf("%d bytes in %d pins are left", st.PinnedBytes, st.Pins)
+			}
+		})
+	}
+}
+
+// A pin of what was deleted ends without taking the promise of a pin on what came after.
+func TestOldPinLeavesANewerOneAlone(t *testing.T) {
+	h := open(t, options{noDisk: true})
+	h.mustPut("k", 1000)
+	old := h.ask([]string{"k"}, pinning).Pin
+	if err := h.Delete(t.Context(), h.name("k")); err != nil {
+		t.Fatal(err)
+	}
+	h.mustPut("k", 1000)
+	h.ask([]string{"k"}, pinning)
+	if err := h.ReleasePin("default", old); err != nil {
+		t.Fatal(err)
+	}
+	h.floodHost()
+	h.wantTier("k", tiers.TierHost)
+}
+
 func TestPromoteReadsInTheBackground(t *testing.T) {
 	h := open(t, options{})
 	h.mustPut("k", 1000)

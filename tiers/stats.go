@@ -35,7 +35,7 @@ type StoreStats struct {
 	Conflicts map[string]uint64 // by kind: different, incompatible
 	Puts      uint64            // embeddings created
 
-	InFlightBytes int64 // of bodies being received
+	InFlightBytes int64 // of extents that bodies are being received into
 	PinnedBytes   int64
 	Pins          int
 	ClaimedKeys   int

@@ -8,6 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/keepsight/keepsight/tiers/arena"
 )
 
 // Names of the tiers that the Store joins, as answers and metrics carry them.
@@ -15,6 +19,10 @@ const (
 	TierHost = "host"
 	TierDisk = "disk"
 )
+
+// maxPromoting bounds the promotions that lookups ask for and nobody waits for: more than the disk reads in a
+// second.
+const maxPromoting = 256
 
 // StoreOptions say what a Store is made of. Host and MaxObjectBytes are required.
 type StoreOptions struct {
@@ -56,6 +64,7 @@ type Store struct {
 	end        context.CancelFunc
 	drain      chan struct{} // closed by Drain: nobody waits any more
 	drainOnce  sync.Once
+	promoting  *semaphore.Weighted // one for each promotion that nobody waits for
 	closing    atomic.Bool
 	work       sync.WaitGroup // background goroutines but the writers
 	workGate   sync.RWMutex   // orders background against Close
@@ -90,14 +99,15 @@ func NewStore(o StoreOptions) *Store {
 		order:       newOrder(),
 		flights:     newFlights(),
 		writer:      newWriter(),
-		pins:        newPins(o.PinBytes, o.Limits),
+		pins:        newPins(o),
 		events:      newEventLog(o.Now()),
 		admission:   newAdmission(o.InFlightBytes, o.Limits),
-		maxObject:   min(o.MaxObjectBytes, o.InFlightBytes),
+		maxObject:   min(o.MaxObjectBytes, o.InFlightBytes/arena.Unit*arena.Unit),
 		readTimeout: o.ReadTimeout,
 		log:         o.Logger,
 		now:         o.Now,
 		drain:       make(chan struct{}),
+		promoting:   semaphore.NewWeighted(maxPromoting),
 	}
 	s.claims = newClaims(s.present)
 	var saved []Scope
@@ -177,6 +187,17 @@ func (s *Store) stat(ctx context.Context, id ID) (Entry, error) {
 	return Entry{Meta: meta, Tier: TierDisk}, nil
 }
 
+// OnDisk reports whether the name would be found after a restart.
+func (s *Store) OnDisk(ctx context.Context, name Name) bool { return s.onDisk(ctx, name.ID()) }
+
+func (s *Store) onDisk(ctx context.Context, id ID) bool {
+	if s.disk == nil {
+		return false
+	}
+	_, _, err := s.disk.Stat(ctx, id)
+	return err == nil
+}
+
 func (s *Store) present(id ID) bool {
 	_, err := s.stat(context.Background(), id)
 	return err == nil
@@ -192,7 +213,7 @@ func (s *Store) Delete(ctx context.Context, name Name) error {
 	}
 	defer unlock()
 	known := s.present(id)
-	s.pins.forget(id)
+	defer s.pins.forget(id) // after the tiers: see pins
 	if err := s.host.Delete(ctx, id); err != nil {
 		return fmt.Errorf("delete from host: %w", err)
 	}

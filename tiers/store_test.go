@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keepsight/keepsight/disktier"
 	"github.com/keepsight/keepsight/tiers"
+	"github.com/keepsight/keepsight/tiers/arena"
 	"github.com/keepsight/keepsight/tiers/tiertest"
 )
 
@@ -40,9 +42,9 @@ func TestFirstWriterWins(t *testing.T) {
 	}{
 		{"the first", first, u8(4000), tiers.Created, nil},
 		{"the same bytes", first, u8(4000), tiers.Existing, nil},
-		{"other bytes of the same shape", other, u8(4000), 0, tiers.ErrExistsDifferent},
-		{"another shape", first, u8(40, 100), 0, tiers.ErrExistsIncompatible},
-		{"another dtype", first, tiers.Meta{DType: "I8", Shape: []int64{4000}}, 0, tiers.ErrExistsIncompatible},
+		{"other bytes of the same shape", other, u8(4000), tiers.Existing, tiers.ErrExistsDifferent},
+		{"another shape", first, u8(40, 100), tiers.Existing, tiers.ErrExistsIncompatible},
+		{"another dtype", first, tiers.Meta{DType: "I8", Shape: []int64{4000}}, tiers.Existing, tiers.ErrExistsIncompatible},
 	}
 	check := func(tier string) {
 		t.Helper()
@@ -113,8 +115,8 @@ func TestDraftIsInvisibleUntilCommitted(t *testing.T) {
 	if _, _, err := h.Get(t.Context(), name); !errors.Is(err, tiers.ErrNotFound) {
 		t.Errorf("get before commit: %v, want not found", err)
 	}
-	if got := h.Store.Stats().InFlightBytes; got != 1000 {
-		t.Errorf("%d bytes in flight, want 1000", got)
+	if got := h.Store.Stats().InFlightBytes; got != arena.Unit {
+		t.Errorf("%d bytes in flight, want one unit: memory is what counts", got)
 	}
 	d.Abort()
 	d.Abort()
@@ -235,6 +237,76 @@ func TestDurablePutIsOnDisk(t *testing.T) {
 	}
 }
 
+// The disk may have evicted what host memory still has and once wrote: a second durable PUT must not be
+// acknowledged on the strength of the first.
+func TestSecondDurablePutWritesWhatTheDiskEvicted(t *testing.T) {
+	h := open(t, options{})
+	for _, size := range []int64{5000, 5000} {
+		if _, err := h.put("k", size, true); err != nil {
+			t.Fatal(err)
+		}
+		if !h.OnDisk(t.Context(), h.name("k")) {
+			t.Fatal("acknowledged as durable and not on disk")
+		}
+		if err := h.disk.Tier.Delete(t.Context(), h.name("k").ID()); err != nil { // as an eviction would
+			t.Fatal(err)
+		}
+	}
+}
+
+// A client that gives up waiting for a disk that hangs must not leave its embedding stuck in memory.
+func TestForsakenDurablePutCanBeEvicted(t *testing.T) {
+	h := open(t, options{})
+	busy, proceed := make(chan struct{}, 8), make(chan struct{})
+	h.disk.hook(func(*tiers.Embedding) { busy <- struct{}{}; <-proceed }, nil)
+	for i := range 4 { // all writers hang
+		h.mustPut(fmt.Sprint("busy ", i), 1000)
+		<-busy
+	}
+	defer func() {
+		h.disk.hook(nil, nil)
+		close(proceed)
+	}()
+	for i := range 3 * arenaSize / (2 * mib) {
+		ctx, cancel := context.WithCancel(t.Context())
+		d, err := h.Begin(ctx, h.name(fmt.Sprint(i)), 2*mib, "")
+		if err != nil {
+			t.Fatalf("put %d: %v", i, err)
+		}
+		if err := d.Fill(bytes.NewReader(make([]byte, 2*mib))); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		meta := tiers.Meta{DType: "U8", Shape: []int64{2 * mib}}
+		if _, err := d.Commit(ctx, meta, true); err == nil {
+			t.Fatalf("put %d is durable on a disk that hangs", i)
+		}
+	}
+}
+
+// A disk that refuses everything must leave a host tier that works as if there were no disk.
+func TestRefusedWritesDoNotClogHostMemory(t *testing.T) {
+	faults := new(diskFaults)
+	h := open(t, options{faulty: true, diskOpts: func(o *disktier.Options) { o.OpenBlocks = faults.open }})
+	faults.mode.Store(failWrites)
+	h.floodHost()
+	if st := h.Store.Stats(); st.DemotionsFailed == 0 || st.Tiers[0].Evictions[tiers.EvictedUnwritten] > st.DemotionsFailed/2 {
+		t.Errorf("%d writes failed, %v were evicted: what was refused should leave like what was written",
+			st.DemotionsFailed, st.Tiers[0].Evictions)
+	}
+}
+
+func TestDurablePutWithoutADiskIsRefused(t *testing.T) {
+	h := open(t, options{noDisk: true})
+	if _, err := h.put("k", 5000, true); !errors.Is(err, tiers.ErrNotDurable) {
+		t.Errorf("durable put: %v, want %v", err, tiers.ErrNotDurable)
+	}
+	if _, err := h.Stat(t.Context(), h.name("k")); !errors.Is(err, tiers.ErrNotFound) {
+		t.Errorf("what was refused is there: %v", err)
+	}
+	h.mustPut("k", 5000)
+}
+
 // A second PUT of the same bytes may ask for more durability than the first.
 func TestSecondPutMakesDurable(t *testing.T) {
 	h := open(t, options{})
@@ -263,6 +335,20 @@ func TestSecondPutMakesDurable(t *testing.T) {
 	}
 }
 
+// deleteAndPut does both, one after the other, while the caller goes on.
+func (h *hierarchy) deleteAndPut(name tiers.Name, payload []byte) <-chan error {
+	done := make(chan error, 1)
+	ctx := context.WithoutCancel(h.t.Context())
+	go func() {
+		err := h.Delete(ctx, name)
+		if err == nil {
+			_, err = h.putBytes(name, payload, false, tiers.Meta{})
+		}
+		done <- err
+	}()
+	return done
+}
+
 // TestDeleteOvertakesWrite: the writer is in the middle of storing v1 while DELETE and a PUT of v2 come.
 // Whatever the disk does later, v1 must not come back.
 func TestDeleteOvertakesWrite(t *testing.T) {
@@ -280,15 +366,7 @@ func TestDeleteOvertakesWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-writing
-	second := make(chan error)
-	go func() {
-		if err := h.Delete(context.WithoutCancel(t.Context()), name); err != nil {
-			second <- err
-			return
-		}
-		_, err := h.putBytes(name, v2, false, tiers.Meta{})
-		second <- err
-	}()
+	second := h.deleteAndPut(name, v2)
 	close(release)
 	if err := <-second; err != nil {
 		t.Fatal(err)
@@ -336,8 +414,8 @@ func TestDeleteOvertakesQueuedWrite(t *testing.T) {
 			}()
 			eventually(h.t, "the write is queued", func() bool { return h.Store.Stats().Backlog == 5 })
 			return func() {
-				if err := <-done; err != nil {
-					h.t.Errorf("durable put of what was deleted meanwhile: %v", err)
+				if err := <-done; !errors.Is(err, tiers.ErrNotDurable) {
+					h.t.Errorf("durable put of what was deleted meanwhile: %v, want %v", err, tiers.ErrNotDurable)
 				}
 			}
 		},
@@ -388,15 +466,7 @@ func TestDeleteOvertakesPromotion(t *testing.T) {
 		read <- err
 	}()
 	<-reading
-	second := make(chan error)
-	go func() {
-		if err := h.Delete(context.WithoutCancel(t.Context()), name); err != nil {
-			second <- err
-			return
-		}
-		_, err := h.putBytes(name, v2, false, tiers.Meta{})
-		second <- err
-	}()
+	second := h.deleteAndPut(name, v2)
 	close(release)
 	if err := <-read; err != nil && !errors.Is(err, tiers.ErrNotFound) {
 		t.Errorf("the get that was overtaken: %v", err)

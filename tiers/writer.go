@@ -3,6 +3,7 @@ package tiers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -10,9 +11,9 @@ const (
 	// diskWriters write behind at once: two keep the disk busy while the other two wait for the commit of
 	// theirs, which the disk tier groups.
 	diskWriters = 4
-	// maxBacklog bounds the queue of unwritten embeddings in entries. It is far more than an arena holds;
-	// only a disk that hangs while traffic goes on reaches it.
-	maxBacklog = 1 << 16
+	// maxBacklogBytes bounds the heap that the queue of unwritten embeddings keeps alive, some 100,000 of them
+	// without metadata. Only a disk that hangs while traffic goes on reaches it.
+	maxBacklogBytes = 32 << 20
 )
 
 // writer copies new embeddings to the disk tier right behind their PUT, so that what is not on disk yet
@@ -20,12 +21,14 @@ const (
 // waits for are written first.
 //
 // The backlog holds no references, so the host tier can drop an unwritten embedding when it needs room;
-// the write is then skipped. A durable write holds one, which keeps the host tier from dropping it.
+// the write is then skipped. A durable write holds one, which keeps the host tier from dropping it. Whatever
+// comes of a write, the embedding is clean afterwards: what the disk refused once is not worth keeping for it.
 type writer struct {
 	mu      sync.Mutex
 	wake    *sync.Cond
 	durable []*write
 	lazy    []*write
+	backlog int64 // heap bytes under lazy
 	writing int
 	closed  bool
 	idle    chan struct{} // closed while nothing is queued or being written
@@ -54,8 +57,9 @@ func newWriter() *writer {
 func (w *writer) enqueue(job *write) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || !job.held && len(w.lazy) >= maxBacklog {
+	if w.closed || !job.held && w.backlog+job.e.HeapBytes() > maxBacklogBytes {
 		w.backlogFull++
+		job.e.MarkClean()
 		job.finish(ErrClosed)
 		return
 	}
@@ -65,9 +69,27 @@ func (w *writer) enqueue(job *write) {
 	if job.held {
 		w.durable = append(w.durable, job)
 	} else {
-		w.lazy = append(w.lazy, job)
+		w.later(job)
 	}
 	w.wake.Signal()
+}
+
+func (w *writer) later(job *write) {
+	w.lazy = append(w.lazy, job)
+	w.backlog += job.e.HeapBytes()
+}
+
+// forsake lets go of a durable write that its client no longer waits for: if it has not begun it goes on as one
+// that host memory may drop. Else a disk that hangs would keep all that was ever to be durable in memory.
+func (w *writer) forsake(job *write) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.durable, job); i >= 0 {
+		w.durable = slices.Delete(w.durable, i, i+1)
+		job.held = false
+		w.later(job)
+		job.e.Release()
+	}
 }
 
 func (w *writer) quiet() bool { return len(w.durable)+len(w.lazy)+w.writing == 0 }
@@ -84,6 +106,7 @@ func (w *writer) next() *write {
 		job, w.durable = w.durable[0], w.durable[1:]
 	case len(w.lazy) > 0:
 		job, w.lazy = w.lazy[0], w.lazy[1:]
+		w.backlog -= job.e.HeapBytes()
 	default:
 		return nil
 	}
@@ -135,7 +158,7 @@ func (w *writer) close(abandon bool) {
 		for _, job := range append(w.durable, w.lazy...) {
 			job.finish(ErrClosed)
 		}
-		w.durable, w.lazy = nil, nil
+		w.durable, w.lazy, w.backlog = nil, nil, 0
 		if w.writing == 0 {
 			select {
 			case <-w.idle:
@@ -147,21 +170,44 @@ func (w *writer) close(abandon bool) {
 	w.wake.Broadcast()
 }
 
-// writeBehind queues a copy to disk. With durable it returns a channel that tells when the copy would
-// survive kill -9.
-func (s *Store) writeBehind(e *Embedding, durable bool) <-chan error {
-	if s.disk == nil {
-		e.MarkClean()
-		return nil
+// writeBehind queues a copy to disk.
+func (s *Store) writeBehind(e *Embedding) {
+	if s.disk != nil {
+		s.writer.enqueue(&write{e: e})
 	}
-	job := &write{e: e}
-	if durable {
-		e.Retain()
-		job.held = true
-		job.done = make(chan error, 1)
-	}
+}
+
+// writeDurably queues a copy to disk that somebody waits for.
+func (s *Store) writeDurably(e *Embedding) *write {
+	job := &write{e: e.Retain(), held: true, done: make(chan error, 1)}
 	s.writer.enqueue(job)
-	return job.done
+	return job
+}
+
+// await returns once the id would survive kill -9. Without a job it is on disk already, or only in host
+// memory: then it is written now.
+func (s *Store) await(ctx context.Context, id ID, job *write) error {
+	if job == nil {
+		if s.onDisk(ctx, id) {
+			return nil
+		}
+		e := s.pins.get(id)
+		if e == nil {
+			var err error
+			if e, err = s.host.Get(ctx, id); err != nil {
+				return err
+			}
+		}
+		defer e.Release()
+		job = s.writeDurably(e)
+	}
+	select {
+	case err := <-job.done:
+		return err
+	case <-ctx.Done():
+		s.writer.forsake(job)
+		return ctx.Err()
+	}
 }
 
 // runWriter is one of the writer goroutines.
@@ -171,13 +217,16 @@ func (s *Store) runWriter(ctx context.Context) {
 	}
 }
 
-// writeToDisk copies one embedding unless a DELETE, a raise or an eviction overtook it, which is no error:
-// there is nothing left to make durable.
+// errOvertaken means that the embedding left host memory before its turn came: it was deleted, or its epoch
+// ended. Nobody but a client who waits for it to be durable needs to know.
+var errOvertaken = fmt.Errorf("%w: it left before it was written", ErrNotFound)
+
+// writeToDisk copies one embedding unless a DELETE, a raise or an eviction overtook it.
 func (s *Store) writeToDisk(ctx context.Context, job *write) error {
 	if !job.held {
 		if !job.e.TryRetain() {
 			s.writer.count(&s.writer.overtaken, 1)
-			return nil
+			return errOvertaken
 		}
 		defer job.e.Release()
 	}
@@ -187,18 +236,19 @@ func (s *Store) writeToDisk(ctx context.Context, job *write) error {
 		return err
 	}
 	defer unlock()
-	if e.Clean() {
+	if e.Clean() && s.onDisk(ctx, e.ID) { // it was queued twice; the disk may also have evicted it since
 		return nil
 	}
-	if !s.host.Holds(e) {
+	if !s.host.Holds(e) && !s.pins.holds(e) {
 		s.writer.count(&s.writer.overtaken, 1)
-		return nil
+		return errOvertaken
 	}
-	if err := s.disk.Put(ctx, e); err != nil {
+	err = s.disk.Put(ctx, e)
+	e.MarkClean()
+	if err != nil {
 		s.writer.count(&s.writer.failed, 1)
 		return fmt.Errorf("write to disk: %w", err)
 	}
-	e.MarkClean()
 	s.writer.count(&s.writer.written, 1)
 	s.writer.count(&s.writer.bytes, uint64(e.Meta.Size))
 	if s.stale(e.Name.Scope) { // a raise purged the disk while this write was on its way

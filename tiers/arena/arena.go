@@ -9,6 +9,9 @@ import (
 // Unit is the granularity of extents in bytes.
 const Unit = 64 << 10
 
+// RoundUp returns how many bytes an extent for size bytes takes.
+func RoundUp(size int64) int64 { return (size + Unit - 1) &^ (Unit - 1) }
+
 var (
 	// ErrFull means that no free run is long enough.
 	ErrFull = errors.New("arena: no extent fits")
@@ -70,7 +73,7 @@ func (a *Arena) Alloc(size int64) (*Extent, error) {
 	if size > a.Size() {
 		return nil, ErrFull
 	}
-	n := (size + Unit - 1) &^ (Unit - 1)
+	n := RoundUp(size)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
