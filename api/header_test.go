@@ -156,9 +156,9 @@ func TestErrorsRepeatNothing(t *testing.T) {
 	_, header := api.ParsePutHeader(http.Header{api.HeaderTTL: {secret}})
 	_, unknown := api.ParsePutHeader(http.Header{"Keepsight-" + secret: {""}})
 	_, wait := api.ParseWait(secret)
-	field := api.DecodeRequest(strings.NewReader(`{"`+secret+`":1}`), &api.EpochBody{})
-	kind := api.DecodeRequest(strings.NewReader(`{"epoch":"`+secret+`"}`), &api.EpochBody{})
-	syntax := api.DecodeRequest(strings.NewReader(secret), &api.EpochBody{})
+	field := api.ParseRequest([]byte(`{"`+secret+`":1}`), &api.EpochBody{})
+	kind := api.ParseRequest([]byte(`{"epoch":"`+secret+`"}`), &api.EpochBody{})
+	syntax := api.ParseRequest([]byte(secret), &api.EpochBody{})
 	for i, err := range []error{path, dtype, header, unknown, wait, field, kind, syntax} {
 		if err == nil || strings.Contains(err.Error(), secret) {
 			t.Errorf("error %d is %v", i, err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -16,26 +15,19 @@ const MaxJSONBody = 1 << 20
 // A Validator checks what the JSON grammar does not.
 type Validator interface{ Validate() error }
 
-// DecodeRequest reads one JSON value into v and validates it. Unknown fields and anything behind the value
-// are refused. Its error is an *Error: InvalidJSON, InvalidKey, NoSuchPin, TooLarge, TruncatedBody or, when the
-// body's read deadline ends, BodyTooSlow.
-func DecodeRequest(body io.Reader, v Validator) error {
-	data, err := io.ReadAll(io.LimitReader(body, MaxJSONBody+1))
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errorf(BodyTooSlow, "the body did not come in time")
-	case err != nil:
-		return errorf(TruncatedBody, "the body ended early")
-	case len(data) > MaxJSONBody:
-		return errorf(TooLarge, "the body has more than %d bytes", MaxJSONBody)
-	}
-	return ParseRequest(data, v)
-}
+// maxCommas bounds the commas between the values of a request: MaxKeys keys, each with an expectation of size,
+// dtype and shape, and the other fields.
+const maxCommas = MaxKeys*(1+1+2+maxRank) + 16
 
-// ParseRequest does what DecodeRequest does with a body that has been read. v shares no memory with data.
+// ParseRequest decodes the one JSON value of a body into v and validates it. Unknown fields and anything behind
+// the value are refused. v shares no memory with data, and holds little more than data however it is made. The
+// error is an *Error: InvalidJSON, InvalidKey or NoSuchPin.
 func ParseRequest(data []byte, v Validator) error {
 	if s, ok := v.(scanner); ok && s.scan(data) {
 		return v.Validate()
+	}
+	if commas(data) > maxCommas {
+		return errorf(InvalidJSON, "the body holds more values than this call takes")
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -46,6 +38,23 @@ func ParseRequest(data []byte, v Validator) error {
 		return errorf(InvalidJSON, "the body holds more than one JSON value")
 	}
 	return v.Validate()
+}
+
+// commas counts the commas outside of strings. encoding/json makes fifty bytes of each {}, in a list of any
+// length, before anybody can look at it.
+func commas(data []byte) (n int) {
+	quoted := false
+	for i := 0; i < len(data); i++ {
+		switch b := data[i]; {
+		case b == '"':
+			quoted = !quoted
+		case b == '\\' && quoted:
+			i++
+		case b == ',' && !quoted:
+			n++
+		}
+	}
+	return n
 }
 
 // DecodeResponse decodes a response into v and, if it is a Validator, validates it. Unknown fields are passed

@@ -2,12 +2,9 @@ package api_test
 
 import (
 	"encoding/json"
-	"io"
-	"net"
-	"os"
+	"runtime"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,7 +24,7 @@ func TestLookupRequestIsDecoded(t *testing.T) {
 		Expect:  []*api.Expect{{Size: 12, DType: "BF16", Shape: []int64{2, 3}}, nil},
 	}
 	var got api.LookupRequest
-	if err := api.DecodeRequest(strings.NewReader(body), &got); err != nil {
+	if err := api.ParseRequest([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -76,7 +73,6 @@ func TestRequestsAreRefused(t *testing.T) {
 		{"unknown dtype", new(api.LookupRequest), `{"keys":["a"],"expect":[{"dtype":"bf16"}]}`, api.InvalidJSON},
 		{"negative size", new(api.LookupRequest), `{"keys":["a"],"expect":[{"size":-1}]}`, api.InvalidJSON},
 		{"empty tensor", new(api.LookupRequest), `{"keys":["a"],"expect":[{"shape":[0]}]}`, api.InvalidJSON},
-		{"too large", new(api.LookupRequest), `{"keys":["a"]}` + strings.Repeat(" ", api.MaxJSONBody), api.TooLarge},
 		{"fetch without keys", new(api.FetchRequest), `{}`, api.InvalidJSON},
 		{"fetch with a bad pin", new(api.FetchRequest), `{"keys":["a"],"pin":"a b"}`, api.NoSuchPin},
 		{"negative ttl", new(api.RenewRequest), `{"ttl_ms":-1}`, api.InvalidJSON},
@@ -85,7 +81,7 @@ func TestRequestsAreRefused(t *testing.T) {
 		{"large epoch", new(api.EpochBody), `{"epoch":9007199254740992}`, api.InvalidJSON},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := api.DecodeRequest(strings.NewReader(test.body), test.into)
+			err := api.ParseRequest([]byte(test.body), test.into)
 			if err == nil {
 				t.Fatalf("decoded to %+v", test.into)
 			}
@@ -104,7 +100,7 @@ func TestLargestLookupFits(t *testing.T) {
 	body := `{"keys":["` + strings.Repeat(key+`","`, api.MaxKeys-1) + key + `"],"expect":[` +
 		strings.Repeat(expect+",", api.MaxKeys-1) + expect + `]}`
 	var r api.LookupRequest
-	if err := api.DecodeRequest(strings.NewReader(body), &r); err != nil {
+	if err := api.ParseRequest([]byte(body), &r); err != nil {
 		t.Fatalf("a body of %d bytes: %v", len(body), err)
 	}
 	if len(r.Keys) != api.MaxKeys || len(r.Keys[0]) != api.MaxKeyLen {
@@ -112,16 +108,32 @@ func TestLargestLookupFits(t *testing.T) {
 	}
 }
 
-func TestRequestsThatDoNotCome(t *testing.T) {
-	for want, broken := range map[api.Code]error{
-		api.TruncatedBody: io.ErrUnexpectedEOF,
-		api.BodyTooSlow:   &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded},
+// Text that would decode to much more memory than it takes is refused before it does, whichever way it is decoded.
+func TestRequestsTakeLittleMemory(t *testing.T) {
+	fill := func(head, element string) []byte {
+		return []byte(head + strings.Repeat(element+",", (api.MaxJSONBody-len(head)-16)/(len(element)+1)) + element + "]}")
+	}
+	for name, body := range map[string][]byte{
+		"expectations":                     fill(`{"keys":["a"],"expect":[`, `{}`),
+		"expectations behind an escape":    fill(`{"keys":["\u0061"],"expect":[`, `{}`),
+		"expectations of nothing":          fill(`{"keys":["a"],"expect":[`, `null`),
+		"keys":                             fill(`{"keys":[`, `"a"`),
+		"keys, one of them escaped":        fill(`{"keys":["\u0061",`, `"a"`),
+		"a shape":                          append(fill(`{"keys":["a"],"expect":[{"shape":[`, `1`), "]}"...),
+		"commas within strings, and after": fill(`{"keys":["\",,"],"expect":[`, `{}`),
 	} {
-		body := io.MultiReader(strings.NewReader(`{"keys":`), iotest.ErrReader(broken))
-		err := api.DecodeRequest(body, new(api.LookupRequest))
-		if err == nil || codeOf(t, err) != want {
-			t.Errorf("%v: %v, want %s", broken, err, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := api.ParseRequest(body, new(api.LookupRequest))
+			runtime.ReadMemStats(&after)
+			if err == nil || codeOf(t, err) != api.InvalidJSON {
+				t.Errorf("error %v", err)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > api.MaxJSONBody/4 {
+				t.Errorf("%d bytes were allocated", took)
+			}
+		})
 	}
 }
 
@@ -176,13 +188,13 @@ func TestLookupResponsesAreRefused(t *testing.T) {
 	}
 }
 
-func FuzzDecodeRequest(f *testing.F) {
+func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"keys":["a"],"claim":{"owner":"o"},"expect":[{"size":1}]}`))
 	f.Add([]byte(`{"keys":["a"],"pin":"Zm9v"}`))
 	f.Add([]byte(`{"epoch":3}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, r := range []api.Validator{new(api.LookupRequest), new(api.FetchRequest), new(api.RenewRequest), new(api.EpochBody)} {
-			if err := api.DecodeRequest(strings.NewReader(string(body)), r); err != nil {
+			if err := api.ParseRequest(body, r); err != nil {
 				codeOf(t, err)
 				continue
 			}
@@ -190,7 +202,7 @@ func FuzzDecodeRequest(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := api.DecodeRequest(strings.NewReader(string(formatted)), r); err != nil {
+			if err := api.ParseRequest(formatted, r); err != nil {
 				t.Fatalf("%s decodes, but not as %s: %v", body, formatted, err)
 			}
 		}

@@ -33,6 +33,13 @@ func (c *cursor) once(first bool) {
 	}
 }
 
+// atMost gives up at the value that is one too many: two bytes of text can make forty of memory.
+func (c *cursor) atMost(limit, already int) {
+	if already >= limit {
+		c.fail()
+	}
+}
+
 func (c *cursor) space() {
 	for len(c.rest) > 0 && (c.rest[0] == ' ' || c.rest[0] == '\n' || c.rest[0] == '\r' || c.rest[0] == '\t') {
 		c.rest = c.rest[1:]
@@ -147,7 +154,10 @@ func (c *cursor) array(element func()) {
 
 func (c *cursor) shape() []int64 {
 	shape := make([]int64, 0, 2)
-	c.array(func() { shape = append(shape, c.number()) })
+	c.array(func() {
+		c.atMost(maxRank, len(shape))
+		shape = append(shape, c.number())
+	})
 	return shape
 }
 
@@ -211,7 +221,10 @@ func (r *LookupRequest) scan(data []byte) bool {
 		switch string(name) {
 		case "keys":
 			scanned.Keys = make([]string, 0, 8)
-			c.array(func() { scanned.Keys = append(scanned.Keys, c.text()) })
+			c.array(func() {
+				c.atMost(MaxKeys, len(scanned.Keys))
+				scanned.Keys = append(scanned.Keys, c.text())
+			})
 		case "claim":
 			c.once(scanned.Claim == nil)
 			scanned.Claim = c.claim()
@@ -224,7 +237,10 @@ func (r *LookupRequest) scan(data []byte) bool {
 		case "expect":
 			c.once(scanned.Expect == nil)
 			scanned.Expect = make([]*Expect, 0, 8)
-			c.array(func() { scanned.Expect = append(scanned.Expect, c.expectation()) })
+			c.array(func() {
+				c.atMost(MaxKeys, len(scanned.Expect))
+				scanned.Expect = append(scanned.Expect, c.expectation())
+			})
 		default:
 			c.fail()
 		}

@@ -23,7 +23,7 @@ func (t *Tier) Stats() tiers.Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := tiers.Stats{
-		Tier:             t.Name(),
+		Tier:             tiers.TierDisk,
 		Notes:            slices.Clone(t.health.notes),
 		CapacityBytes:    t.blocks.capacity,
 		UsedBytes:        t.blocks.held - t.space.free.units*unitBytes - t.space.quarantined*unitBytes,

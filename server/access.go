@@ -61,10 +61,10 @@ func rightOf(route api.Route, method string) (right, bool) {
 		return right{verbKnown, "give_up_claim"}, true
 	case "DELETE " + string(api.RoutePin):
 		return right{verbKnown, "release_pin"}, true
-	case "GET " + string(api.RouteStatus):
-		return right{verbKnown, "status"}, true
+	case "GET " + string(api.RouteStatus): // this and the metrics tell of all tenants together
+		return right{verbAdmin, "status"}, true
 	case "GET " + string(api.RouteMetrics):
-		return right{verbKnown, "metrics"}, true
+		return right{verbAdmin, "metrics"}, true
 	case "GET " + string(api.RouteOpenAPI):
 		return right{verbKnown, "openapi"}, true
 	case "GET " + string(api.RoutePage):
@@ -90,10 +90,10 @@ type grant struct {
 	verbs      map[verb]bool
 }
 
-// may reports whether the principal has the right in the namespace.
+// may reports whether the principal has the right in the namespace, or in any if the call is about none.
 func (p *principal) may(v verb, namespace string) bool {
 	for _, g := range p.grants {
-		if matched, _ := path.Match(g.namespaces, namespace); matched && g.verbs[v] {
+		if matched, _ := path.Match(g.namespaces, namespace); g.verbs[v] && (matched || namespace == "") {
 			return true
 		}
 	}

@@ -28,7 +28,7 @@ func writeTokens(t testing.TB, file string, entries ...tokenEntry) {
 		sum := sha256.Sum256([]byte(e.Principal + "-token"))
 		entries[i].SHA256 = hex.EncodeToString(sum[:])
 	}
-	data, err := json.Marshal(tokensFile{Tokens: entries, Tenants: map[string]tenantEntry{"small": {InFlightBytes: 1000}}})
+	data, err := json.Marshal(tokensFile{Tokens: entries, Tenants: map[string]tenantEntry{"small": {InFlightBytes: 64 << 10}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +63,9 @@ func TestRouteWalk(t *testing.T) {
 	}
 	if len(calls) < 25 {
 		t.Fatalf("only %d calls", len(calls))
+	}
+	if resp := raw(t, v, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"); resp.StatusCode != 401 {
+		t.Errorf("OPTIONS * is answered %d", resp.StatusCode)
 	}
 	for _, call := range calls {
 		for name, h := range map[string]http.Header{
@@ -195,11 +198,11 @@ func TestTenants(t *testing.T) {
 	shot{method: "DELETE", path: "/v1/claims/" + *answer.Claim, header: bearer("b")}.do(t, c, v, 404)
 	shot{method: "DELETE", path: "/v1/claims/" + *answer.Claim, header: bearer("a")}.do(t, c, v, 204)
 
-	over := shot{method: "PUT", path: path, header: bearer("c"), body: make([]byte, 1001)}.do(t, c, v, 429)
+	over := shot{method: "PUT", path: path, header: bearer("c"), body: make([]byte, 64<<10+1)}.do(t, c, v, 429)
 	if over.code() != api.TenantOverLimit || over.resp.Header.Get("Retry-After") == "" {
 		t.Errorf("code %q", over.code())
 	}
-	shot{method: "PUT", path: path, header: bearer("c"), body: make([]byte, 1000)}.do(t, c, v, 201)
+	shot{method: "PUT", path: path, header: bearer("c"), body: make([]byte, 64<<10)}.do(t, c, v, 201)
 }
 
 // TestNamespaces lists what a principal may read, and nothing else.
@@ -235,7 +238,7 @@ func TestNamespaces(t *testing.T) {
 // TestTokensReload replaces the tokens file under traffic: no good request fails, a bad file changes nothing,
 // and a token that is gone is refused.
 func TestTokensReload(t *testing.T) {
-	a, b := entry("a", "t", "*", "read"), entry("b", "t", "*", "read")
+	a, b := entry("a", "t", "*", "admin"), entry("b", "t", "*", "admin")
 	file := tokens(t, a)
 	v := start(t, noDisk, withTokens(file))
 	c := v.client()
@@ -279,6 +282,34 @@ func TestTokensReload(t *testing.T) {
 	if status("a") != 401 || status("b") != 200 {
 		t.Error("the last list is not in force")
 	}
+}
+
+// TestChangeDuringStart replaces tokens and certificate when they have been read and nobody watches them yet.
+func TestChangeDuringStart(t *testing.T) {
+	file := tokens(t, entry("old", "t", "*", "admin"))
+	cert, key := certificatePair(t, "old")
+	c := testConfig(t)
+	c.TokensFile, c.TLSCert, c.TLSKey = file, cert, key
+	v := run(t, c, func(*Server) {
+		writeTokens(t, file, entry("a newer one", "t", "*", "admin"))
+		writePair(t, cert, key, "new")
+	})
+	eventually(t, "the new tokens", func() bool {
+		_, err := v.access.authenticate(bearer("a newer one"))
+		return err == nil
+	})
+	eventually(t, "the new certificate", func() bool { return v.certificate.current.Load().Leaf.Subject.CommonName == "new" })
+}
+
+// TestOperation shows what tells of all tenants to those only who administer something.
+func TestOperation(t *testing.T) {
+	v := start(t, noDisk, withTokens(tokens(t, entry("engine", "t", "*", "read", "write", "delete"), entry("operator", "t", "none", "admin"))))
+	c := v.client()
+	for path, engine := range map[string]int{"/v1/status": 403, "/metrics": 403, "/": 200, "/openapi.yaml": 200, "/v1/namespaces": 200} {
+		shot{method: "GET", path: path, header: bearer("engine")}.do(t, c, v, engine)
+		shot{method: "GET", path: path, header: bearer("operator")}.do(t, c, v, 200)
+	}
+	shot{method: "GET", path: "/v1/namespaces/ns/epoch", header: bearer("operator")}.do(t, c, v, 403)
 }
 
 // TestTokensFile is the table of tokens files that the service does not start with.

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -213,6 +215,8 @@ func TestContinue(t *testing.T) {
 	c := v.client()
 	body := payload("k", 4096)
 	v.put(t, c, "k", len(body))
+	k := tiers.Name{Scope: v.store.Scope(defaultTenant, "ns"), Key: "k"}
+	eventually(t, "the write to disk", func() bool { return v.store.OnDisk(t.Context(), k) })
 	tensor := []string{"Expect: 100-continue", "Keepsight-Dtype: BF16", "Keepsight-Shape: 2048"}
 	for _, tc := range []struct {
 		name   string
@@ -223,7 +227,7 @@ func TestContinue(t *testing.T) {
 	}{
 		{"new key", putHead("new", 4096, tensor...), true, 201, api.StoredCreated},
 		{"same dtype and shape", putHead("k", 4096, tensor...), false, 200, api.StoredExisting},
-		{"same dtype and shape, durable", putHead("k", 4096, append(tensor, "Keepsight-Durability: disk")...), true, 200, api.StoredExisting},
+		{"same dtype and shape, durable", putHead("k", 4096, append(tensor, "Keepsight-Durability: disk")...), false, 200, api.StoredExisting},
 		{"another shape", putHead("k", 4096, "Expect: 100-continue"), false, 409, ""},
 		{"must be new", putHead("k", 4096, append(tensor, "If-None-Match: *")...), false, 412, ""},
 		{"too large", putHead("large", 1<<40, "Expect: 100-continue"), false, 413, ""},
@@ -245,7 +249,7 @@ func TestContinue(t *testing.T) {
 				t.Fatalf("first answer is %d", resp.StatusCode)
 			}
 			if tc.asked {
-				if _, err := conn.Write(payload(map[bool]string{true: "k", false: "new"}[tc.status == 200], 4096)); err != nil {
+				if _, err := conn.Write(payload("new", 4096)); err != nil {
 					t.Fatal(err)
 				}
 				if resp, err = http.ReadResponse(r, nil); err != nil {
@@ -336,8 +340,18 @@ func TestSafetensors(t *testing.T) {
 	}
 }
 
-// TestManyLargeLookups announces more JSON than the heap has room for: the surplus is refused, and the room
-// comes back.
+// free returns what is left of the heap for JSON, which has less than 2 TiB.
+func (v *service) free() (n int64) {
+	for step := int64(1) << 40; step > 0; step /= 2 {
+		if v.json.TryAcquire(step) {
+			n += step
+		}
+	}
+	v.json.Release(n)
+	return n
+}
+
+// TestManyLargeLookups sends more JSON than the heap has room for: the surplus is refused.
 func TestManyLargeLookups(t *testing.T) {
 	v := start(t, noDisk)
 	head := fmt.Sprintf("POST /v1/namespaces/ns/lookup HTTP/1.1\r\nHost: localhost\r\n"+
@@ -346,21 +360,61 @@ func TestManyLargeLookups(t *testing.T) {
 	for range fits {
 		conn := dial(t, v)
 		defer conn.Close()
-		if _, err := io.WriteString(conn, head); err != nil {
+		if _, err := io.WriteString(conn, head+strings.Repeat(" ", api.MaxJSONBody-1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the admissions", func() bool {
-		if !v.json.TryAcquire(jsonCost * api.MaxJSONBody) {
-			return true
-		}
-		v.json.Release(jsonCost * api.MaxJSONBody)
-		return false
-	})
+	eventually(t, "the admissions", func() bool { return v.free() == 0 })
 	resp := raw(t, v, head)
 	if code := api.Code(resp.Header.Get(api.HeaderError)); resp.StatusCode != 503 || code != api.NoMemory {
 		t.Errorf("status %d, code %q", resp.StatusCode, code)
 	}
+}
+
+// TestSilentLookups announces more JSON than the heap has room for and sends nothing, and sends large lookups that
+// then wait: neither keeps others from asking.
+func TestSilentLookups(t *testing.T) {
+	v := start(t, noDisk)
+	c := v.client()
+	const clients = 16
+	for i := range clients {
+		length := fmt.Sprintf("Content-Length: %d", api.MaxJSONBody)
+		if i%2 == 0 {
+			length = "Transfer-Encoding: chunked"
+		}
+		conn := dial(t, v)
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /v1/namespaces/ns/lookup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s\r\n\r\n", length)
+	}
+	silent := v.budget.JSONBytes - clients*jsonCost*jsonRead
+	eventually(t, "the admissions", func() bool { return v.free() == silent })
+
+	plain := &http.Client{Transport: v.transports()["tcp"]} // to check a body is to send it without its spaces
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for i := range clients {
+		body := fmt.Sprintf(`{"keys":["%d"],"wait_ms":60000}`, i)
+		body += strings.Repeat(" ", api.MaxJSONBody-len(body))
+		r, err := http.NewRequestWithContext(ctx, "POST", v.url("/v1/namespaces/ns/lookup"), io.MultiReader(strings.NewReader(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = asJSON.Clone()
+		waiting.Go(func() {
+			if resp, err := plain.Do(r); err == nil {
+				resp.Body.Close()
+				t.Errorf("lookup %d is answered %d", i, resp.StatusCode)
+			}
+		})
+		eventually(t, "the wait", func() bool { return v.store.Stats().WaitingKeys == i+1 })
+	}
+	if got, least := v.free(), silent-clients*parsedCost; got < least {
+		t.Errorf("%d bytes are left, want %d", got, least)
+	}
+	v.ask(t, c, `{"keys":["k"]}`)
+	cancel()
+	waiting.Wait()
+	eventually(t, "the refund", func() bool { return v.free() == silent })
 }
 
 // TestLongestHeaders sends all that the contract allows in headers at once.

@@ -22,6 +22,7 @@ type Budget struct {
 	ArenaBytes     int64 // embeddings in host memory
 	IndexBytes     int64 // of the heap: caches and tables of the disk tier's index
 	JSONBytes      int64 // of the heap: JSON bodies and what is made of them
+	EntryBytes     int64 // of the heap: names and metadata of what is in host memory
 	DiskEntries    int   // what the disk tier's directory may hold within its share of the heap
 	Connections    int
 	InFlightBytes  int64 // of the arena: bodies being received
@@ -30,7 +31,8 @@ type Budget struct {
 }
 
 // SplitMemory divides the memory of the whole service. The heap gets an eighth, within bounds: below 96 MiB
-// the garbage collector would run all the time, and over 512 MiB nothing would use it.
+// the garbage collector would run all the time, and over 512 MiB
+// only embeddings of a few kilobytes would use it.
 func SplitMemory(memory int64) Budget {
 	heap := min(max(memory/8, minHeapBytes), maxHeapBytes)
 	arena := memory - heap
@@ -39,6 +41,7 @@ func SplitMemory(memory int64) Budget {
 		ArenaBytes:     arena,
 		IndexBytes:     heap / 8,
 		JSONBytes:      heap / 8,
+		EntryBytes:     heap / 5,
 		DiskEntries:    int(heap / 4 / directoryEntryBytes),
 		Connections:    int(min(heap/connectionBytes, maxConnections)),
 		InFlightBytes:  arena * 15 / 100,

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -24,7 +26,7 @@ type call struct {
 	tier string     // where the answer was found
 
 	contentRange string // of a range that cannot be satisfied
-	refund       func() // returns what decode was admitted for; nil without a JSON body
+	charged      int64  // bytes of the heap, for its JSON body and answer
 }
 
 // ctx ends when the client goes away.
@@ -43,48 +45,100 @@ func (c *call) decode(s *Server, v api.Validator) error {
 	if err := api.CheckJSON(c.r.Header); err != nil {
 		return err
 	}
-	length := c.r.ContentLength
-	switch {
-	case length > api.MaxJSONBody:
+	if c.r.ContentLength > api.MaxJSONBody {
 		return refusal(api.TooLarge)
-	case length < 0: // chunked: DecodeRequest finds out
-		if err := c.admitJSON(s, api.MaxJSONBody); err != nil {
-			return err
-		}
-		return api.DecodeRequest(s.paced(c), v)
-	}
-	if err := c.admitJSON(s, length); err != nil {
-		return err
 	}
 	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
-	*buf = slices.Grow((*buf)[:0], int(length))[:length]
-	if _, err := io.ReadFull(s.paced(c), *buf); err != nil {
-		return bodyError(err)
+	defer s.recycle(buf)
+	if err := c.readJSON(s, buf); err != nil {
+		return err
 	}
-	return api.ParseRequest(*buf, v)
+	err := api.ParseRequest(*buf, v)
+	c.keep(s, parsedCost)
+	return err
 }
 
 const (
 	// jsonCost is how much memory a call with a JSON body takes at most, for each byte of the body: the body,
-	// the values made of it, and the answer.
+	// and what a decoder makes of it.
 	jsonCost = 4
+	// jsonRead is how much of a body is paid for before any of it has come: most lookups fit.
+	jsonRead = 16 << 10
 	// jsonWait is how long such a call may queue for memory. An engine would rather encode than wait longer.
 	jsonWait = 100 * time.Millisecond
+	// parsedCost is the most that a valid request holds once its body is gone: 256 keys of 512 bytes, each
+	// with an expectation of 200 bytes, and what slices have to spare.
+	parsedCost = 256 << 10
+	// maxRecycled bounds the buffers that are kept for later calls: what 64 keys and their answer take, often over.
+	maxRecycled = 64 << 10
 )
 
-// admitJSON reserves heap for a JSON body until the call ends, as the store reserves arena for an embedding:
-// else a thousand clients that send a megabyte of keys, slowly, would exhaust what the service may take.
-func (c *call) admitJSON(s *Server, length int64) error {
-	if !s.json.TryAcquire(jsonCost * length) {
+// readJSON reads the body and pays for it as it comes, so that who announces much and sends nothing keeps
+// little from others.
+func (c *call) readJSON(s *Server, buf *[]byte) error {
+	body, length := s.paced(c), c.r.ContentLength
+	most := length
+	if length < 0 { // chunked: its end tells
+		most = api.MaxJSONBody + 1
+	}
+	b, paid := (*buf)[:0], 0
+	defer func() { *buf = b }()
+	for int64(len(b)) < most {
+		if len(b) == paid {
+			step := min(max(paid, jsonRead), int(most)-paid)
+			if err := c.charge(s, jsonCost*int64(step)); err != nil {
+				return err
+			}
+			b = slices.Grow(b, step)
+			paid += step
+		}
+		n, err := body.Read(b[len(b):paid])
+		b = b[:len(b)+n]
+		switch {
+		case err == nil, int64(len(b)) == most:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return refusal(api.BodyTooSlow)
+		case err == io.EOF && length < 0:
+			return nil
+		default: // whatever the connection died of, or chunks that are none
+			return refusal(api.TruncatedBody)
+		}
+	}
+	if most > api.MaxJSONBody {
+		return refusal(api.TooLarge)
+	}
+	return nil
+}
+
+// charge reserves heap for what a client can make us hold, until the call ends, as the store reserves arena
+// for an embedding: else a thousand clients that send a megabyte of keys, or leave their answers unread, would
+// exhaust what the service may take.
+func (c *call) charge(s *Server, n int64) error {
+	if !s.json.TryAcquire(n) {
 		wait, cancel := context.WithTimeout(c.ctx(), jsonWait)
 		defer cancel()
-		if err := s.json.Acquire(wait, jsonCost*length); err != nil {
+		if err := s.json.Acquire(wait, n); err != nil {
 			return tiers.ErrNoRoom
 		}
 	}
-	c.refund = func() { s.json.Release(jsonCost * length) }
+	c.charged += n
 	return nil
+}
+
+// keep returns what was charged beyond n bytes.
+func (c *call) keep(s *Server, n int64) {
+	if over := c.charged - n; over > 0 {
+		s.json.Release(over)
+		c.charged -= over
+	}
+}
+
+// recycle keeps a buffer for a later call, unless it is so large that a pool full of them would be memory that
+// nobody counts.
+func (s *Server) recycle(buf *[]byte) {
+	if cap(*buf) <= maxRecycled {
+		s.buffers.Put(buf)
+	}
 }
 
 // json answers 200 with the value.
@@ -142,13 +196,12 @@ func (w *response) Write(p []byte) (written int, err error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	for {
-		n, err := w.step(p[written:min(len(p), written+writeStep)])
+	for written < len(p) && err == nil {
+		var n int
+		n, err = w.step(p[written:min(len(p), written+writeStep)])
 		written += n
-		if err != nil || written == len(p) {
-			return written, err
-		}
 	}
+	return written, err
 }
 
 func (w *response) step(p []byte) (int, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/keepsight/keepsight/api"
 	"github.com/keepsight/keepsight/tiers"
@@ -44,24 +45,29 @@ func (s *Server) lastEvent(h http.Header) (uint64, error) {
 }
 
 // stream writes events as they come, and a comment now and then in between: it keeps the connection known to
-// whatever stands in its way, and lets the server notice that a client has gone.
+// whatever stands in its way, and lets the server notice that a client has gone. As often it looks whether the
+// client may still listen.
 func (s *Server) stream(ctx context.Context, c *call, sub *tiers.Subscription) error {
 	buf := api.AppendEventID(nil, api.EventID{Stream: s.life, Seq: sub.Last()})
+	due := time.Now().Add(s.config.pace.heartbeat)
 	for {
 		if err := c.flushStream(buf); err != nil {
 			return err
 		}
-		wait, cancel := context.WithTimeout(ctx, s.config.pace.heartbeat)
+		wait, cancel := context.WithDeadline(ctx, due)
 		e, err := sub.Next(wait)
 		cancel()
+		if now := time.Now(); !now.Before(due) { // on a stream that never pauses, too
+			if !s.mayListen(c) {
+				return nil
+			}
+			due = now.Add(s.config.pace.heartbeat)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, context.DeadlineExceeded):
 			buf = append(buf[:0], api.EventComment...)
-			if who, err := s.access.authenticate(c.r.Header); err != nil || who.check(verbRead, c.path.Namespace) != nil {
-				return nil // the right to read has ended meanwhile
-			}
 		case err != nil:
 			return err
 		default:
@@ -70,6 +76,12 @@ func (s *Server) stream(ctx context.Context, c *call, sub *tiers.Subscription) e
 			}
 		}
 	}
+}
+
+// mayListen reports whether the stream is still what its token gives a right to: the tokens may have changed.
+func (s *Server) mayListen(c *call) bool {
+	who, err := s.access.authenticate(c.r.Header)
+	return err == nil && who.tenant == c.who.tenant && who.may(verbRead, c.path.Namespace)
 }
 
 // flushStream sends an event or a comment.

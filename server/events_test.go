@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/keepsight/keepsight/api"
+	"github.com/keepsight/keepsight/tiers"
 )
 
 // listen opens an event stream and returns its events one by one; leave ends it.
@@ -120,10 +123,23 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
-// TestEventsEndWithTheRight takes the token of a listener away: its stream ends.
+// TestEventsEndWithTheRight takes the token of a listener away, or gives it to another tenant: its stream ends,
+// though it never pauses.
 func TestEventsEndWithTheRight(t *testing.T) {
+	for name, after := range map[string][]tokenEntry{
+		"token gone":     {entry("a", "t", "*", "read")},
+		"another tenant": {entry("a", "t", "*", "read"), entry("b", "u", "*", "read")},
+		"another verb":   {entry("b", "t", "*", "write")},
+	} {
+		for _, busy := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, busy %t", name, busy), func(t *testing.T) { eventsEnd(t, after, busy) })
+		}
+	}
+}
+
+func eventsEnd(t *testing.T, after []tokenEntry, busy bool) {
 	file := tokens(t, entry("a", "t", "*", "read"), entry("b", "t", "*", "read"))
-	v := start(t, noDisk, withTokens(file))
+	v := start(t, noDisk, withTokens(file), func(c *Config) { c.pace.heartbeat = 300 * time.Millisecond }) // no pause is as long
 	c := v.client()
 	r, err := http.NewRequest("GET", v.url("/v1/namespaces/ns/events"), nil)
 	if err != nil {
@@ -135,11 +151,34 @@ func TestEventsEndWithTheRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	writeTokens(t, file, entry("a", "t", "*", "read"))
+	ended := make(chan struct{})
+	var raising sync.WaitGroup
+	if busy {
+		raising.Go(func() {
+			for epoch := uint64(1); ; epoch++ {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				if err := v.store.RaiseEpoch(t.Context(), tiers.Scope{Tenant: "t", Namespace: "ns", Epoch: epoch}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writeTokens(t, file, after...)
 	if err := v.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if e, err := api.NewEventReader(resp.Body).Next(); err == nil {
-		t.Errorf("got %+v after the token was taken away", e)
+	reader, begin := api.NewEventReader(resp.Body), time.Now()
+	for err == nil {
+		if _, err = reader.Next(); err == nil && (!busy || time.Since(begin) > 5*time.Second) {
+			t.Error("an event came after the right had ended")
+			break
+		}
 	}
+	close(ended)
+	raising.Wait()
 }

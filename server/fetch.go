@@ -34,7 +34,7 @@ func (s *Server) fetch(c *call) error {
 	}()
 	c.w.Header().Set("Content-Type", api.MediaFetch)
 	c.w.WriteHeader(http.StatusOK)
-	f := frames{s: s, c: c}
+	f := frames{s: s, c: c, giveUp: cancel}
 	for next := range ahead {
 		if err := f.write(next); err != nil {
 			return err
@@ -109,9 +109,10 @@ func (s *Server) getExpected(ctx context.Context, name tiers.Name, expect tiers.
 
 // frames writes a fetch stream.
 type frames struct {
-	s   *Server
-	c   *call
-	buf []byte
+	s      *Server
+	c      *call
+	giveUp context.CancelFunc // ends the reading ahead
+	buf    []byte
 }
 
 // write sends the next frame as soon as there is one, and what is complete before it waits.
@@ -121,6 +122,8 @@ func (f *frames) write(next <-chan fetched) error {
 	case got = <-next:
 	default:
 		if err := f.c.w.flush(); err != nil {
+			f.giveUp()
+			(<-next).release()
 			return sent(err)
 		}
 		got = <-next

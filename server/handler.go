@@ -22,9 +22,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: newResponse(w, s.config.pace), id: requestID(r), op: "unknown"}
 	start := time.Now()
 	defer func() {
-		if c.refund != nil {
-			c.refund()
-		}
+		c.keep(s, 0)
 		s.record(c, time.Since(start))
 	}()
 	defer s.catch(c)
@@ -81,6 +79,11 @@ func (s *Server) admit(c *call) error {
 			return err
 		}
 		c.who = who
+	}
+	if raw := r.URL.RawPath; raw != "" && raw != escaped {
+		// Part of it was to be escaped and is not. EscapedPath passes over it then, where the router does not:
+		// they would grant one call and make another.
+		return &api.Error{Code: api.InvalidKey, Detail: "the path is not percent-encoded"}
 	}
 	path, err := api.ParsePath(escaped)
 	if err != nil {

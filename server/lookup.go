@@ -43,10 +43,13 @@ func (s *Server) lookup(c *call) error {
 }
 
 // sendAnswer writes the answer and, when a claim or a pin depends on its arrival, waits until the connection
-// has taken it.
+// has taken it. A meta of 8 KiB for each key makes two megabytes of answer.
 func (s *Server) sendAnswer(c *call, answer *tiers.Answer) error {
+	if err := c.charge(s, answerBytes(answer)); err != nil {
+		return err
+	}
 	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
+	defer s.recycle(buf)
 	*buf = appendLookup((*buf)[:0], answer)
 	if err := c.send(http.StatusOK, api.MediaJSON, *buf); err != nil {
 		return err
@@ -55,6 +58,16 @@ func (s *Server) sendAnswer(c *call, answer *tiers.Answer) error {
 		return nil
 	}
 	return sent(c.w.flush())
+}
+
+// answerBytes returns what the answer takes at most.
+func answerBytes(a *tiers.Answer) (n int64) {
+	const words, number = 128, 20 // the text around a result's values, and the longest of the numbers in it
+	for i := range a.Results {
+		meta := &a.Results[i].Meta
+		n += words + 2*number + int64(len(meta.DType)+number*len(meta.Shape)+len(meta.Extra))
+	}
+	return n + words + int64(len(a.Claim)+len(a.Pin)) + number
 }
 
 func expectations(list []*api.Expect) []tiers.Expect {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -318,6 +320,63 @@ func TestFetchAbandoned(t *testing.T) {
 	}
 }
 
+// TestLargeAnswer asks for more than the heap has room for just then: the lookup is refused, and what it claimed
+// goes to the next.
+func TestLargeAnswer(t *testing.T) {
+	v := start(t, noDisk)
+	c := v.client()
+	v.put(t, c, "k", 64, api.HeaderMeta, `{"m":"`+strings.Repeat("x", api.MaxMetaLen-8)+`"}`)
+	body := func(owner string) []byte {
+		return []byte(`{"keys":["new"` + strings.Repeat(`,"k"`, api.MaxKeys-1) + `],"claim":{"owner":"` + owner + `"}}`)
+	}
+	taken := v.budget.JSONBytes - 1<<20
+	if !v.json.TryAcquire(taken) {
+		t.Fatal("there is no room before the first lookup")
+	}
+	refused := shot{method: "POST", path: "/v1/namespaces/ns/lookup", header: asJSON, body: body("me")}.do(t, c, v, 503)
+	if refused.code() != api.NoMemory {
+		t.Errorf("code %q", refused.code())
+	}
+	v.json.Release(taken)
+	if answer := v.ask(t, c, string(body("they"))); answer.Results[0].State != api.Claimed || answer.Results[255].State != api.Hit {
+		t.Errorf("the next got %s and %s", answer.Results[0].State, answer.Results[255].State)
+	}
+	eventually(t, "the refund", func() bool { return v.free() == v.budget.JSONBytes })
+	for range 100 { // a pool may forget what it is given
+		v.recycle(new(make([]byte, 0, maxRecycled+1)))
+		if buf := v.buffers.Get().(*[]byte); cap(*buf) > maxRecycled {
+			t.Fatalf("a buffer of %d bytes is kept", cap(*buf))
+		}
+	}
+}
+
+// A deadConnection is an answer whose client has gone, as the first flush finds out.
+type deadConnection struct{ http.ResponseWriter }
+
+func (deadConnection) FlushError() error { return net.ErrClosed }
+
+// TestFetchReleases lets a client go while the next embedding is being read: it is released when it comes.
+func TestFetchReleases(t *testing.T) {
+	v := start(t, noDisk)
+	v.put(t, v.client(), "k", 1<<20)
+	e, tier, err := v.store.Get(t.Context(), tiers.Name{Scope: v.store.Scope(defaultTenant, "ns"), Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := make(chan fetched, 1)
+	f := frames{
+		s:      v.Server,
+		c:      &call{w: newResponse(deadConnection{httptest.NewRecorder()}, defaultPace)},
+		giveUp: func() { next <- fetched{embedding: e, tier: tier} }, // the read ends at once
+	}
+	if err := f.write(next); !errors.Is(err, errClientGone) {
+		t.Errorf("error %v", err)
+	}
+	if !v.released(t, "k") {
+		t.Error("the embedding is still held")
+	}
+}
+
 // TestAppendLookup compares the answer written by hand with what encoding/json makes of the same.
 func TestAppendLookup(t *testing.T) {
 	hit := tiers.Result{State: tiers.StateHit, Entry: tiers.Entry{Tier: "disk", Meta: tiers.Meta{
@@ -357,6 +416,9 @@ func TestAppendLookup(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := appendLookup(nil, &a)
+			if most := answerBytes(&a); int64(len(got)) > most {
+				t.Errorf("the answer has %d bytes, and %d are paid for", len(got), most)
+			}
 			if err := json.Unmarshal(got, &gotValue); err != nil {
 				t.Fatalf("%s: %v", got, err)
 			}

@@ -11,27 +11,29 @@ import (
 // a stall. A deadline on the connection enforces both, so a peer that is silent costs no goroutine of ours.
 // Only time spent in reading or writing counts: a client is not slow while the service looks for something.
 
-// refresh is how far a deadline may be behind before it is set anew: setting it costs a microsecond, which a
+// refresh is how far a deadline may be off before it is set anew: setting it costs a microsecond, which a
 // body of many small pieces should not pay each time.
 const refresh = 200 * time.Millisecond
 
 // A meter computes the deadlines of one body.
 type meter struct {
-	pace  pace
-	bytes int64         // that have passed
-	spent time.Duration // in passing them
-	set   time.Time     // when the deadline was set last
+	pace     pace
+	bytes    int64         // that have passed
+	spent    time.Duration // in passing them
+	deadline time.Time     // in force
 }
 
-// next returns the deadline by which n more bytes must have passed, and whether it must be set.
+// next returns the deadline by which n more bytes must have passed, and whether it must be set. One that is
+// about right stays in force.
 func (m *meter) next(now time.Time, n int64) (deadline time.Time, fresh bool) {
-	if now.Sub(m.set) < refresh {
-		return time.Time{}, false
-	}
-	m.set = now
 	mean := m.pace.grace + m.duration(m.bytes+n) - m.spent
 	stall := m.pace.stall + m.duration(n)
-	return now.Add(min(mean, stall)), true
+	deadline = now.Add(min(mean, stall))
+	if deadline.Sub(m.deadline).Abs() < refresh {
+		return m.deadline, false
+	}
+	m.deadline = deadline
+	return deadline, true
 }
 
 // passed counts bytes that began to pass at a time.

@@ -32,12 +32,27 @@ func TestMeter(t *testing.T) {
 	} {
 		pass(step.bytes, step.took)
 		now = now.Add(step.idle)
-		deadline, fresh := m.next(now, step.next)
-		if !fresh || deadline.Sub(now) != step.want {
-			t.Errorf("%s: %s, set %t, want %s", step.name, deadline.Sub(now), fresh, step.want)
+		if deadline, _ := m.next(now, step.next); deadline.Sub(now) != step.want {
+			t.Errorf("%s: %s, want %s", step.name, deadline.Sub(now), step.want)
 		}
 	}
-	if _, fresh := m.next(now.Add(refresh-1), 0); fresh {
-		t.Error("a deadline is set again at once")
+	in := m.deadline
+	if deadline, fresh := m.next(now.Add(refresh-1), 0); fresh || deadline != in {
+		t.Errorf("a deadline is set anew, %t, to be %s later", fresh, deadline.Sub(in))
+	}
+	if _, fresh := m.next(now.Add(refresh), 0); !fresh {
+		t.Error("a deadline stays behind")
+	}
+}
+
+// TestMeterOfAnswer gives each write its own time, however soon it comes after another.
+func TestMeterOfAnswer(t *testing.T) {
+	now := time.Now()
+	m := meter{pace: pace{grace: 5 * time.Second, rate: 64 << 10, stall: 10 * time.Second}}
+	for n, want := range map[int64]time.Duration{1: 5 * time.Second, 1 << 20: 21 * time.Second} {
+		m.deadline = now.Add(5 * time.Second)
+		if deadline, fresh := m.next(now, n); fresh != (n > 1) || (deadline.Sub(now)-want).Abs() >= refresh {
+			t.Errorf("%d bytes get %s, set %t, want %s", n, deadline.Sub(now), fresh, want)
+		}
 	}
 }

@@ -36,15 +36,20 @@ type digest struct {
 // put stores an embedding. Everything that can refuse it without the body does so before the body is asked
 // for, and memory is reserved before a byte of it is read.
 func (s *Server) put(c *call) error {
+	err := s.receive(c)
+	if claim := c.r.Header.Get(api.HeaderClaim); err != nil && claim != "" {
+		s.store.PassOn(c.name(s.store), claim)
+	}
+	return err
+}
+
+func (s *Server) receive(c *call) error {
 	u, err := s.upload(c)
 	if err != nil {
 		return err
 	}
 	outcome, err := u.store()
 	if err != nil {
-		if claim := u.header.Claim; claim != "" {
-			s.store.PassOn(u.name, claim)
-		}
 		return err
 	}
 	u.answer(outcome)
@@ -192,8 +197,8 @@ func (u *upload) checkExisting() (done bool, err error) {
 	case !entry.Meta.Compatible(u.meta):
 		u.s.metrics.incompatible.Add(1)
 		return false, tiers.ErrExistsIncompatible
-	case u.durable() && entry.Tier != tiers.TierDisk:
-		return false, nil // only the whole way down makes sure that it is on disk
+	case u.durable() && !u.s.store.OnDisk(u.c.ctx(), u.name):
+		return false, nil // only the whole way down brings it there
 	}
 	return true, nil
 }

@@ -134,6 +134,8 @@ var asJSON = with("Content-Type", "application/json")
 func TestRawRefusals(t *testing.T) {
 	v := start(t, noDisk)
 	const put = "PUT /v1/namespaces/ns/embeddings/k HTTP/1.1\r\nHost: localhost\r\n"
+	const lookup = "POST /v1/namespaces/ns/lookup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+	const chunked = lookup + "Transfer-Encoding: chunked\r\n\r\n"
 	for _, tc := range []struct {
 		name    string
 		request string
@@ -153,6 +155,11 @@ func TestRawRefusals(t *testing.T) {
 		{"header sent twice", put + "Keepsight-Dtype: U8\r\nKeepsight-Dtype: I8\r\nKeepsight-Shape: 4\r\nContent-Length: 4\r\n\r\nabcd", 400, api.InvalidHeader},
 		{"expectation of another kind", put + "Expect: miracles\r\nContent-Length: 4\r\n\r\nabcd", 417, ""},
 		{"two hosts", put + "Host: attacker.example\r\nContent-Length: 4\r\n\r\nabcd", 400, ""},
+		{"path that is escaped in part", "PUT /v1/namespaces/ns/embeddings%2Fk\" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nabcd", 400, api.InvalidKey},
+		{"key that is escaped in part", "GET /v1/namespaces/ns/embeddings/a%2Fb\" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, api.InvalidKey},
+		{"lookup in chunks, larger than any", chunked + "100001\r\n" + strings.Repeat(" ", 1<<20+1) + "\r\n0\r\n\r\n", 413, api.TooLarge},
+		{"lookup in chunks that are none", chunked + "none\r\n", 400, api.TruncatedBody},
+		{"lookup without a body", lookup + "\r\n", 400, api.InvalidJSON},
 		{"headers without end", put + "X-Pad: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", 431, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -68,8 +68,6 @@ func (s *Server) watch(ctx context.Context) {
 	if s.access.file == "" && s.certificate.cert == "" {
 		return
 	}
-	files := []string{s.access.file, s.certificate.cert, s.certificate.key}
-	seen := stamps(files)
 	ticker := time.NewTicker(s.config.pace.watch)
 	defer ticker.Stop()
 	for {
@@ -78,11 +76,11 @@ func (s *Server) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		now := stamps(files)
-		if now == seen {
+		now := s.stampSecrets()
+		if now == s.secrets {
 			continue
 		}
-		seen = now
+		s.secrets = now
 		if err := s.Reload(); err != nil {
 			s.log.Error("reload failed, the old tokens and certificate stay", "error", err)
 		} else {
@@ -97,8 +95,12 @@ type stamp struct {
 	size     int64
 }
 
-func stamps(files []string) (all [3]stamp) {
-	for i, file := range files {
+// stamps are those of the tokens file, the certificate and its key. They are taken before the files are read: a
+// change in between is then seen by the next look.
+type stamps [3]stamp
+
+func (s *Server) stampSecrets() (all stamps) {
+	for i, file := range []string{s.config.TokensFile, s.config.TLSCert, s.config.TLSKey} {
 		if info, err := os.Stat(file); file != "" && err == nil {
 			all[i] = stamp{info.ModTime().UnixNano(), info.Size()}
 		}

@@ -42,6 +42,7 @@ type Server struct {
 
 	access      *access
 	certificate *certificate
+	secrets     stamps // of the files of both, from before they were read
 	hosts       hosts
 
 	arena   *arena.Arena
@@ -106,6 +107,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		ConnState:         s.track,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		Protocols:         new(http.Protocols),
+		// Else net/http answers OPTIONS * to strangers by itself.
+		DisableGeneralOptionsHandler: true,
 	}
 	s.http.Protocols.SetHTTP1(true) // HTTP/2 moves large bodies at half the speed
 	if ctx.Err() != nil {
@@ -115,6 +118,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 }
 
 func (s *Server) openAccess() (err error) {
+	s.secrets = s.stampSecrets()
 	s.access = openAccess()
 	if s.config.TokensFile != "" {
 		if s.access, err = openTokens(s.config.TokensFile, s.log); err != nil {

@@ -26,7 +26,7 @@ func (s *Server) open() (err error) {
 		return fmt.Errorf("%w: host memory: %w", ErrConfig, err)
 	}
 	evictions := tiers.NewEvictions()
-	host, err := hosttier.New(hosttier.Options{Arena: s.arena, Evicted: evictions.Evicted})
+	host, err := hosttier.New(hosttier.Options{Arena: s.arena, Evicted: evictions.Evicted, HeapBytes: b.EntryBytes})
 	if err != nil {
 		return errors.Join(err, s.arena.Close())
 	}

@@ -231,7 +231,11 @@ func decode[T any, V interface {
 	if err := api.CheckJSON(r.Header); err != nil {
 		f.t.Error(err)
 	}
-	if err := api.DecodeRequest(r.Body, V(&v)); err != nil {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		f.t.Error(err)
+	}
+	if err := api.ParseRequest(body, V(&v)); err != nil {
 		f.t.Error(err)
 	}
 	return v
