@@ -22,6 +22,11 @@ func (t *Tier) commitLoop() {
 	for {
 		if ops := t.takeQueue(); len(ops) > 0 {
 			t.commit(ops)
+			select {
+			case <-sweep.C: // the queue of a busy tier may never be empty
+				t.sweep()
+			default:
+			}
 			continue
 		}
 		select {
@@ -217,6 +222,7 @@ func (t *Tier) publish(ops []*op, err error) (evicted []tiers.Name) {
 func (t *Tier) publishPut(n *node) {
 	t.counters.puts++
 	t.counters.putBytes += uint64(n.size)
+	delete(t.undead, n.id)
 	t.space.arrived(n.units())
 	old := t.stored.nodes[n.id]
 	if old == nil {
@@ -237,6 +243,7 @@ func (t *Tier) publishRemove(o *op) {
 	if o.evicted != "" {
 		t.counters.evictions[o.evicted]++
 	}
+	delete(t.undead, o.id)
 	if o.node != nil {
 		t.unindexed(o.node)
 	}
@@ -249,6 +256,9 @@ func (t *Tier) publishRemove(o *op) {
 // fail gives up on an operation that may or may not be in the index. The extents that its record names must
 // not be used again in this run: after a crash the record could be found and shown bytes that are not its own.
 func (t *Tier) fail(o *op) {
+	if o.node != nil && !t.unsynced(o) {
+		t.undead[o.id] = true
+	}
 	switch {
 	case o.kind == opPut:
 		t.space.quarantine(o.node.runs)
@@ -262,7 +272,8 @@ func (t *Tier) fail(o *op) {
 	}
 }
 
-// sweep removes what has outlived its TTL, and has evictions committed that nobody was in a hurry for.
+// sweep removes what has outlived its TTL and what the directory has too much, as far as the queue takes it, and has
+// evictions committed that nobody was in a hurry for.
 func (t *Tier) sweep() {
 	now := t.clock()
 	t.mu.Lock()
@@ -271,7 +282,7 @@ func (t *Tier) sweep() {
 		t.hurry()
 	}
 	var pinned []*node
-	for len(t.stored.expiry) > 0 && t.stored.expiry[0].expires <= now {
+	for len(t.stored.expiry) > 0 && t.stored.expiry[0].expires <= now && len(t.queue) < maxDrops {
 		n := t.stored.expiry[0]
 		if n.pins == 0 {
 			t.drop(n, tiers.EvictedExpired)
@@ -283,4 +294,5 @@ func (t *Tier) sweep() {
 	for _, n := range pinned {
 		t.stored.schedule(n)
 	}
+	t.trim()
 }

@@ -87,9 +87,10 @@ func (t *Tier) damaged(n *node, why string) error {
 }
 
 // unreadable deals with a live node whose record cannot be had: a miss. A record that is there but damaged,
-// or missing though nothing removed it, ends the node; its bytes are good, so its extents stay in use. An
-// index that cannot be read is marked broken, and the rewrite will sort out what is left.
-func (t *Tier) unreadable(n *node, err error) error {
+// or missing though nothing removed it, ends the node; its bytes are good, so its extents stay in use. When x, the
+// index that was asked, cannot be read, it is marked broken, and the rewrite will sort out what is left: x, because by
+// now another may have taken its place. When only the process was short of something, the next read may do.
+func (t *Tier) unreadable(n *node, x *index, err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.counters.misses++
@@ -102,7 +103,9 @@ func (t *Tier) unreadable(n *node, err error) error {
 		}
 	case !errors.Is(err, errNoRecord) && t.health.readOnly != reasonIndexLost:
 		t.ioErrors.Add(1)
-		t.index.Load().fs.breakIndex(err.Error())
+		if !passing(err) {
+			x.fs.breakIndex(err.Error())
+		}
 	}
 	return fmt.Errorf("%w: record cannot be read", tiers.ErrNotFound)
 }

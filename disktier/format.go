@@ -18,17 +18,19 @@ const (
 )
 
 // openFormat returns the size of block files in the directory. The files of another layout are set aside, as are
-// those whose FORMAT cannot be read; a directory without one is new.
+// those whose FORMAT makes no sense; a directory without one is new.
 func (t *Tier) openFormat() (blockBytes int64, err error) {
 	fs := t.opts.FS
 	blockBytes, err = readFormat(fs, t.dir)
-	if err == nil {
+	switch {
+	case err == nil:
 		return blockBytes, nil
-	}
-	if !oserror.IsNotExist(err) {
+	case errors.Is(err, errFormat):
 		if err := t.setLayoutAside(err); err != nil {
 			return 0, err
 		}
+	case !oserror.IsNotExist(err):
+		return 0, fmt.Errorf("read %s: %w", formatName, err)
 	}
 	blockBytes = t.opts.BlockBytes - t.opts.BlockBytes%unitBytes
 	text := fmt.Sprintf(formatText, layoutVersion, blockBytes)
@@ -53,7 +55,7 @@ func readFormat(fs vfs.FS, dir string) (blockBytes int64, err error) {
 }
 
 // setLayoutAside moves everything but the lock into a directory of its own: nothing of it is deleted, and it
-// does not count against the capacity.
+// does not count against the capacity. FORMAT goes last: when this is cut short, the next Open goes on with it.
 func (t *Tier) setLayoutAside(why error) error {
 	fs := t.opts.FS
 	names, err := fs.List(t.dir)
@@ -69,14 +71,15 @@ func (t *Tier) setLayoutAside(why error) error {
 	}
 	t.log.Error("directory has another layout, which is set aside", "as", aside, "error", why)
 	t.health.note(noteFormatAside)
+	move := func(name string) error { return fs.Rename(fs.PathJoin(t.dir, name), fs.PathJoin(aside, name)) }
 	for _, name := range names {
-		if _, ok := indexNumber(name); ok || name == formatName || name == recencyName || isBlockName(name) {
-			if err := fs.Rename(fs.PathJoin(t.dir, name), fs.PathJoin(aside, name)); err != nil {
+		if _, ok := indexNumber(name); ok || name == recencyName || isBlockName(name) {
+			if err := move(name); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return move(formatName)
 }
 
 // readFile returns what a file holds.

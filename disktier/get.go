@@ -95,7 +95,8 @@ func (t *Tier) find(id tiers.ID, get bool) (*node, record, error) {
 		if n == nil {
 			return nil, record{}, tiers.ErrNotFound
 		}
-		r, err := t.index.Load().get(id)
+		x := t.index.Load()
+		r, err := x.get(id)
 		if err == nil && r.sequence == n.sequence {
 			return n, r, nil
 		}
@@ -107,7 +108,7 @@ func (t *Tier) find(id tiers.ID, get bool) (*node, record, error) {
 			err = errNoRecord
 		}
 		defer t.unref(n)
-		return nil, record{}, t.unreadable(n, err)
+		return nil, record{}, t.unreadable(n, x, err)
 	}
 }
 
@@ -156,9 +157,9 @@ func (t *Tier) settle(n *node) bool {
 	}
 	if last == nil {
 		// Nothing is on its way. Either it arrived between the two looks at index and directory, or the index
-		// lost the record; asking it again tells.
+		// lost the record; asking it again tells, unless it cannot be read now.
 		r, err := t.index.Load().get(n.id)
-		return err == nil && r.sequence == n.sequence
+		return err == nil && r.sequence == n.sequence || err != nil && !errors.Is(err, errNoRecord)
 	}
 	timeout := time.NewTimer(settleTime)
 	defer timeout.Stop()

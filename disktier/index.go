@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"github.com/keepsight/keepsight/tiers"
@@ -87,7 +88,11 @@ func openIndex(base vfs.FS, dir string, o indexOptions) (x *index, err error) {
 		// pebble panics on some of what it cannot make sense of; it has let go of its resources then.
 		if r := recover(); r != nil {
 			fs.freeze()
-			x, err = nil, fmt.Errorf("open index: panic: %v", r)
+			cause, ok := r.(error)
+			if !ok {
+				cause = fmt.Errorf("%v", r)
+			}
+			x, err = nil, fmt.Errorf("open index: panic: %w", cause)
 		}
 	}()
 	x.db, err = pebble.Open(dir, options)
@@ -170,6 +175,21 @@ func (x *index) get(id tiers.ID) (record, error) {
 	}
 	defer closer.Close()
 	return decodeRecord(id, value)
+}
+
+// lostRecord reports whether get failed because there is no good record, and not because the index could not be read.
+func lostRecord(err error) bool {
+	return errors.Is(err, errNoRecord) || errors.Is(err, errDamagedRecord) || pebble.IsCorruptionError(err)
+}
+
+// passing reports whether an error says nothing about the disk or what is on it, but that the process lacks something.
+func passing(err error) bool {
+	for _, errno := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // complete reports whether the index was written to its end.

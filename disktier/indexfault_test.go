@@ -134,10 +134,12 @@ func full(op errorfs.Op) error {
 // stalledSince waits until the index waits for the disk, and makes it believe that it has done so for a while.
 func stalledSince(tier *Tier, since time.Time) {
 	fs := tier.index.Load().fs
-	for fs.stalls.Load() == 0 || fs.stalled.Load() == 0 {
+	for fs.stalledFor() == 0 {
 		runtime.Gosched()
 	}
-	fs.stalled.Store(since.UnixNano())
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.stalled = since
 }
 
 func TestAFullDiskStallsTheIndexAndHeals(t *testing.T) {

@@ -48,7 +48,8 @@ func (t *Tier) load(l *loader) error {
 	}
 	t.counters.evictions[tiers.EvictedExpired] += uint64(len(l.expired))
 	// A broken index is rewritten before anything is committed, and that leaves these records out.
-	if x := t.index.Load(); l.forget(x) != nil && !x.fs.isBroken() {
+	x := t.index.Load()
+	if err := l.forget(x); x.fs.frozen() || err != nil && !x.fs.isBroken() {
 		return errDisk
 	}
 	t.epochs = l.epochs
@@ -64,7 +65,7 @@ func (t *Tier) load(l *loader) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.evictEntry() // the bound may be lower than it was
+	t.trim() // the bound may be lower than it was
 	return nil
 }
 
@@ -79,7 +80,7 @@ func (l *loader) load(x *index) error {
 				l.expired = append(l.expired, id)
 				return
 			}
-			n.expires = max(l.clock+rest, 1)
+			n.expires = expiryAt(l.clock, rest)
 		}
 		l.nodes = append(l.nodes, n)
 	})
@@ -206,6 +207,7 @@ func (l *loader) gaps(units int64) []run {
 
 // forget deletes the records that are not loaded, so that their extents may be used.
 func (l *loader) forget(x *index) error {
+	defer x.fs.freezeAfter(patience)()
 	keys := l.strange
 	for id := range l.damaged {
 		keys = append(keys, recordKey(id))

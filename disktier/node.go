@@ -34,6 +34,13 @@ type node struct {
 
 func (n *node) units() int64 { return unitsOf(n.size) }
 
+// maxTTL bounds how long a value is kept: as good as forever, and far from where durations and the Unix nanoseconds of
+// a record overflow.
+const maxTTL = 100 * 365 * 24 * time.Hour
+
+// expiryAt returns node.expires of a value that at clock has rest of its TTL left.
+func expiryAt(clock, rest time.Duration) time.Duration { return max(clock+min(rest, maxTTL), 1) }
+
 // A scope counts what is stored in one tiers.Scope; the live nodes of it share it.
 type scope struct {
 	tiers.Scope
@@ -45,6 +52,7 @@ type directory struct {
 	nodes  map[tiers.ID]*node
 	scopes map[tiers.Scope]*scope
 	expiry expiryHeap
+	pinned int64 // units of nodes that have a pin
 }
 
 func newDirectory(size int) directory {
@@ -62,6 +70,9 @@ func (d *directory) add(n *node) {
 	n.scope.Entries++
 	n.scope.Bytes += n.size
 	d.nodes[n.id] = n
+	if n.pins > 0 {
+		d.pinned += n.units()
+	}
 	if n.expires != 0 {
 		d.schedule(n)
 	}
@@ -70,8 +81,23 @@ func (d *directory) add(n *node) {
 func (d *directory) schedule(n *node)   { heap.Push(&d.expiry, n) }
 func (d *directory) unschedule(n *node) { heap.Remove(&d.expiry, n.heapIndex) }
 
+func (d *directory) pin(n *node) {
+	if n.pins++; n.pins == 1 {
+		d.pinned += n.units()
+	}
+}
+
+func (d *directory) unpin(n *node) {
+	if n.pins--; n.pins == 0 {
+		d.pinned -= n.units()
+	}
+}
+
 func (d *directory) remove(n *node) {
 	delete(d.nodes, n.id)
+	if n.pins > 0 {
+		d.pinned -= n.units()
+	}
 	n.scope.Bytes -= n.size
 	if n.scope.Entries--; n.scope.Entries == 0 {
 		delete(d.scopes, n.scope.Scope)

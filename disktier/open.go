@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -57,6 +58,7 @@ func newTier(dir string, o Options) *Tier {
 		policy:    newPolicy(o.CapacityBytes / unitBytes),
 		epochs:    map[tiers.Scope]uint64{},
 		queued:    map[tiers.ID]*op{},
+		undead:    map[tiers.ID]bool{},
 		space:     newSpace(o.CapacityBytes),
 		counters:  counters{evictions: map[string]uint64{}, refusals: map[string]uint64{}},
 	}
@@ -144,8 +146,8 @@ func (t *Tier) openNewestIndex(whole []int64) (*index, *loader, error) {
 		case err == nil:
 			t.removeIndexes(numbers[i+1:])
 			return x, content, nil
-		case errors.Is(err, errDisk):
-			return nil, nil, err
+		case errors.Is(err, errDisk), passing(err), errors.Is(err, os.ErrPermission):
+			return nil, nil, err // there may be nothing wrong with it
 		case errors.Is(err, errIncomplete):
 			// A rewrite was cut short, and the index that it copied is still there.
 			t.removeIndexes(numbers[i : i+1])
@@ -207,7 +209,13 @@ func (t *Tier) createIndex(number int) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := x.markComplete(); err != nil {
+	stop := x.fs.freezeAfter(patience)
+	err = x.markComplete()
+	stop()
+	if x.fs.frozen() {
+		err = errDisk
+	}
+	if err != nil {
 		x.fs.freeze()
 		return nil, errors.Join(err, x.close())
 	}

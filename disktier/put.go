@@ -55,7 +55,7 @@ func (t *Tier) Put(ctx context.Context, e *tiers.Embedding) error {
 	}
 	n := &node{id: e.ID, scope: &scope{Scope: e.Name.Scope}, runs: runs, size: e.Meta.Size, heapIndex: -1}
 	if !e.Meta.Expires.IsZero() {
-		n.expires = max(t.clock()+e.Meta.Expires.Sub(t.opts.Now()), 1)
+		n.expires = expiryAt(t.clock(), e.Meta.Expires.Sub(t.opts.Now()))
 	}
 	t.mu.Lock()
 	o := t.enqueue(&op{kind: opPut, id: e.ID, node: n, name: e.Name, meta: e.Meta, syncFailures: syncFailures})

@@ -22,8 +22,8 @@ func (t *Tier) brokenIndex() <-chan struct{} {
 
 // rewrite copies the index into a new directory and puts that in the place of the broken one. What was synced
 // without success may be lost on disk but is still there to be read: pebble was told that all is well, and
-// reads go on meanwhile. Records that cannot be read end their nodes. If the new index cannot be written, the
-// tier is read-only from then on. Only the committer calls it.
+// reads go on meanwhile. Records that are lost end their nodes. If the old index cannot be read, which may pass, or the
+// new one not be written, the tier is read-only from then on, with all that is in the old one. Only the committer calls it.
 func (t *Tier) rewrite() error {
 	old := t.index.Load()
 	lost, fresh, err := t.copyIndex(old)
@@ -42,6 +42,7 @@ func (t *Tier) rewrite() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.health.note(noteIndexRewrote)
+	clear(t.undead)
 	for _, n := range lost {
 		if t.queued[n.id] == nil { // else the record of a newer value is on its way, and the old one's is overwritten
 			t.counters.corruptions++
@@ -56,7 +57,7 @@ func (t *Tier) rewrite() error {
 	return nil
 }
 
-// copyIndex writes what is live into a new index. It returns the nodes whose records cannot be read.
+// copyIndex writes what is live into a new index. It returns the nodes whose records are lost.
 func (t *Tier) copyIndex(old *index) (lost []*node, fresh *index, err error) {
 	// A rewrite that was cut short may have left this one behind.
 	if err := t.opts.FS.RemoveAll(t.indexDir(old.number + 1)); err != nil {
@@ -111,7 +112,10 @@ type copier struct {
 
 func (c *copier) record(n *node) error {
 	r, err := c.old.get(n.id)
-	if err != nil || r.sequence != n.sequence {
+	switch {
+	case err != nil && !lostRecord(err):
+		return err
+	case err != nil || r.sequence != n.sequence:
 		c.lost = append(c.lost, n)
 		return nil
 	}

@@ -72,27 +72,13 @@ func (t *Tier) reserve(ctx context.Context, units int64) ([]run, error) {
 		return nil, tiers.ErrClosed
 	}
 	for {
-		t.mu.Lock()
-		if !t.evictEntry() {
-			t.mu.Unlock()
-			return nil, fmt.Errorf("%w: all entries are pinned", tiers.ErrUnavailable)
+		runs, changed, err := t.tryReserve(units)
+		if runs != nil || err != nil {
+			return runs, err
 		}
-		if runs := t.space.free.alloc(units); runs != nil {
-			t.space.incoming += units
-			t.evictAhead()
-			t.mu.Unlock()
-			return runs, nil
-		}
-		if t.mayGrow() {
-			t.mu.Unlock()
+		if changed == nil {
 			t.grow()
 			continue
-		}
-		changed := t.space.changed
-		stuck := !t.evictFor(units)
-		t.mu.Unlock()
-		if stuck {
-			return nil, fmt.Errorf("%w: nothing on disk may be evicted", tiers.ErrUnavailable)
 		}
 		select {
 		case <-changed:
@@ -104,13 +90,47 @@ func (t *Tier) reserve(ctx context.Context, units int64) ([]run, error) {
 	}
 }
 
+// tryReserve takes units out of the free space, or evicts for them and returns a channel to wait for. It returns
+// nothing at all when the block files may grow.
+func (t *Tier) tryReserve(units int64) (runs []run, changed <-chan struct{}, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.mayGrow() && units > t.evictable() {
+		return nil, nil, fmt.Errorf("%w: no room beside what is pinned or damaged", tiers.ErrUnavailable)
+	}
+	switch fits := t.evictEntry(); {
+	case !fits && len(t.queue) >= maxDrops:
+		t.hurry()
+		return nil, t.space.changed, nil
+	case !fits:
+		return nil, nil, fmt.Errorf("%w: all entries are pinned", tiers.ErrUnavailable)
+	}
+	if runs := t.space.free.alloc(units); runs != nil {
+		t.space.incoming += units
+		t.evictAhead()
+		return runs, nil, nil
+	}
+	if t.mayGrow() {
+		return nil, nil, nil
+	}
+	if !t.evictFor(units) {
+		return nil, nil, fmt.Errorf("%w: nothing on disk may be evicted", tiers.ErrUnavailable)
+	}
+	return nil, t.space.changed, nil
+}
+
+// evictable returns how many units would be free if everything was evicted that may be.
+func (t *Tier) evictable() int64 {
+	return t.blocks.held/unitBytes - t.space.quarantined - t.stored.pinned
+}
+
 // evictFor evicts until enough units are free or dying, and reports whether there is anything to wait for. When
 // enough are free already and yet do not fit, the space is fragmented: then as much again is evicted, which ends
 // in one run at the latest when all is gone.
 func (t *Tier) evictFor(units int64) bool {
 	want := units
-	if t.space.dying == 0 {
-		want = max(want, t.space.free.units+units)
+	if free := t.space.free.units; free >= units && t.space.dying == 0 {
+		want = free + units
 	}
 	for t.space.free.units+t.space.dying < want && t.evictOne(tiers.EvictedCapacity) {
 	}
@@ -124,14 +144,21 @@ func (t *Tier) evictAhead() {
 	}
 }
 
-// evictEntry makes the directory have room for one more entry, or returns false.
+// evictEntry makes the directory have room for one more entry, or returns false: all are pinned, or the queue takes
+// no more removals now.
 func (t *Tier) evictEntry() bool {
 	for len(t.stored.nodes) >= t.opts.MaxEntries {
-		if !t.evictOne(tiers.EvictedCapacity) {
+		if len(t.queue) >= maxDrops || !t.evictOne(tiers.EvictedCapacity) {
 			return false
 		}
 	}
 	return true
+}
+
+// trim brings the directory down to its bound, as far as the queue takes it: sweep goes on with what is left.
+func (t *Tier) trim() {
+	for len(t.stored.nodes) > t.opts.MaxEntries && len(t.queue) < maxDrops && t.evictOne(tiers.EvictedCapacity) {
+	}
 }
 
 // evictOne makes the policy's next victim leave the directory and queues the deletion of its record.

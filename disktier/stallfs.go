@@ -35,8 +35,9 @@ type stallFS struct {
 	markBroken sync.Once
 	broken     chan struct{}
 
-	stalls  atomic.Int32 // operations being tried again
-	stalled atomic.Int64 // since when, Unix nanoseconds; meaningful while stalls > 0
+	mu      sync.Mutex
+	stalls  int       // operations being tried again
+	stalled time.Time // since when, by the monotonic clock; meaningful while stalls > 0
 }
 
 // Back-off between tries of a stalled write: short enough that a disk with room again is used at once.
@@ -54,10 +55,11 @@ func (fs *stallFS) freeze() { fs.abandon.Do(func() { close(fs.abandoned) }) }
 
 func (fs *stallFS) frozen() bool { return closed(fs.abandoned) }
 
-// freezeAfter abandons an index that waits for the disk longer than patience, until stop is called.
+// freezeAfter abandons an index that waits for the disk longer than patience, until stop returns.
 func (fs *stallFS) freezeAfter(patience time.Duration) (stop func()) {
-	stopped := make(chan struct{})
+	stopped, ended := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(ended)
 		check := time.NewTicker(patience / 10)
 		defer check.Stop()
 		for {
@@ -72,7 +74,10 @@ func (fs *stallFS) freezeAfter(patience time.Duration) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(stopped) }
+	return func() {
+		close(stopped)
+		<-ended
+	}
 }
 
 // breakIndex records that what was written to the index may not be on disk.
@@ -96,35 +101,58 @@ func closed(c <-chan struct{}) bool {
 
 // stalledFor returns how long a write has been waiting for the disk, or 0.
 func (fs *stallFS) stalledFor() time.Duration {
-	if fs.stalls.Load() == 0 {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.stalls == 0 {
 		return 0
 	}
-	return time.Since(time.Unix(0, fs.stalled.Load()))
+	return time.Since(fs.stalled)
 }
 
-// write runs an operation that changes the file system. It returns an error only when the operation failed for what
-// it was asked, and not for the disk.
-func (fs *stallFS) write(what string, op func() error) error {
+// stall counts an operation that waits for the disk until resume is called, and reports whether it is the only one.
+func (fs *stallFS) stall() (first bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.stalls++; fs.stalls == 1 {
+		fs.stalled = time.Now()
+	}
+	return fs.stalls == 1
+}
+
+func (fs *stallFS) resume() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.stalls--
+}
+
+// never is what an operation of which pebble expects that it succeeds may fail with.
+func never(error) bool { return false }
+
+// asked reports whether an operation failed for what it was asked, and not for the disk. Only of some does pebble expect
+// that: a log that cannot be created because somebody removed its directory ends the process.
+func asked(err error) bool { return oserror.IsNotExist(err) || oserror.IsExist(err) }
+
+// write runs an operation that changes the file system. It returns an error only when that may be passed on.
+func (fs *stallFS) write(what string, may func(error) bool, op func() error) error {
 	if fs.frozen() {
 		return nil
 	}
 	err := op()
-	if err == nil || oserror.IsNotExist(err) || oserror.IsExist(err) {
+	if err == nil || may(err) {
 		return err
 	}
 	fs.faults.Add(1)
-	if fs.stalls.Add(1) == 1 {
-		fs.stalled.Store(time.Now().UnixNano())
+	if fs.stall() {
 		fs.log.Warn("index waits for the disk", "operation", what, "error", err)
 	}
-	defer fs.stalls.Add(-1)
+	defer fs.resume()
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		select {
 		case <-fs.abandoned:
 			return nil
 		case <-time.After(wait):
 		}
-		if err = op(); err == nil || oserror.IsNotExist(err) || oserror.IsExist(err) {
+		if err = op(); err == nil || may(err) {
 			return err
 		}
 	}
@@ -145,9 +173,9 @@ func (fs *stallFS) sync(what string, op func() error) error {
 }
 
 // create opens a file for writing; in an abandoned index it is one that is nowhere.
-func (fs *stallFS) create(what string, open func() (vfs.File, error)) (vfs.File, error) {
+func (fs *stallFS) create(what string, may func(error) bool, open func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
-	err := fs.write(what, func() (err error) {
+	err := fs.write(what, may, func() (err error) {
 		f, err = open()
 		return err
 	})
@@ -161,16 +189,16 @@ func (fs *stallFS) create(what string, open func() (vfs.File, error)) (vfs.File,
 }
 
 func (fs *stallFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return fs.create("create", func() (vfs.File, error) { return fs.FS.Create(name, c) })
+	return fs.create("create", never, func() (vfs.File, error) { return fs.FS.Create(name, c) })
 }
 
 func (fs *stallFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return fs.create("open", func() (vfs.File, error) { return fs.FS.OpenReadWrite(name, c, opts...) })
+	return fs.create("open", asked, func() (vfs.File, error) { return fs.FS.OpenReadWrite(name, c, opts...) })
 }
 
 func (fs *stallFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	reuse := !fs.isBroken()
-	return fs.create("reuse", func() (vfs.File, error) {
+	return fs.create("reuse", never, func() (vfs.File, error) {
 		if !reuse {
 			return fs.FS.Create(newname, c)
 		}
@@ -180,15 +208,15 @@ func (fs *stallFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategor
 }
 
 func (fs *stallFS) Link(oldname, newname string) error {
-	return fs.write("link", func() error { return fs.FS.Link(oldname, newname) })
+	return fs.write("link", asked, func() error { return fs.FS.Link(oldname, newname) })
 }
 
 func (fs *stallFS) Rename(oldname, newname string) error {
-	return fs.write("rename", func() error { return fs.FS.Rename(oldname, newname) })
+	return fs.write("rename", asked, func() error { return fs.FS.Rename(oldname, newname) })
 }
 
 func (fs *stallFS) MkdirAll(dir string, perm os.FileMode) error {
-	return fs.write("mkdir", func() error { return fs.FS.MkdirAll(dir, perm) })
+	return fs.write("mkdir", asked, func() error { return fs.FS.MkdirAll(dir, perm) })
 }
 
 // Remove passes errors on: a file that stays is no harm, and pebble knows how to live with it.
@@ -234,7 +262,7 @@ type stallFile struct {
 
 func (f *stallFile) Write(p []byte) (int, error) {
 	done := 0
-	err := f.fs.write("write", func() error {
+	err := f.fs.write("write", never, func() error {
 		n, err := f.File.Write(p[done:])
 		done += n // a short write is continued, not repeated
 		return err
@@ -246,7 +274,7 @@ func (f *stallFile) Write(p []byte) (int, error) {
 }
 
 func (f *stallFile) WriteAt(p []byte, offset int64) (int, error) {
-	err := f.fs.write("write", func() error {
+	err := f.fs.write("write", never, func() error {
 		_, err := f.File.WriteAt(p, offset)
 		return err
 	})

@@ -104,15 +104,20 @@ type Tier struct {
 	ioErrors     atomic.Uint64 // counted below the index too, where mu must not be taken
 	syncFailures atomic.Int64  // of block files; only the committer counts
 
-	mu       sync.Mutex
-	closed   bool
-	stored   directory
-	policy   policy
-	epochs   map[tiers.Scope]uint64 // by tenant and namespace
-	queue    []*op
-	urgent   bool             // somebody waits for what is in the queue
-	queued   map[tiers.ID]*op // the last operation on an id that is in the queue or being committed
-	putting  int              // Puts in the queue or being committed
+	mu      sync.Mutex
+	closed  bool
+	stored  directory
+	policy  policy
+	epochs  map[tiers.Scope]uint64 // by tenant and namespace
+	queue   []*op
+	urgent  bool             // somebody waits for what is in the queue
+	queued  map[tiers.ID]*op // the last operation on an id that is in the queue or being committed
+	putting int              // Puts in the queue or being committed
+
+	// undead holds the ids whose record may still be in the index though its removal was asked for,
+	// or though the Put that wrote it failed. Only what failed is in here; a rewrite leaves such records out.
+	undead map[tiers.ID]bool
+
 	sequence uint64
 	space    space
 	counters counters
@@ -120,9 +125,6 @@ type Tier struct {
 }
 
 var _ tiers.Disk = (*Tier)(nil)
-
-// Name implements tiers.Tier.
-func (t *Tier) Name() string { return "disk" }
 
 // clock returns the time since the tier was opened: values expire by it, whatever the wall clock does.
 func (t *Tier) clock() time.Duration { return t.opts.Now().Sub(t.start) }
