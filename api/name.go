@@ -75,7 +75,7 @@ func printable(s string) bool {
 
 func printableASCII(s string) bool {
 	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
+		if s[i]-' ' > '~'-' ' {
 			return false
 		}
 	}

@@ -84,16 +84,21 @@ func ValidateNamespace(ns string) error {
 	return nil
 }
 
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i]-' ' > '~'-' ' {
+			return false
+		}
+	}
+	return true
+}
+
 // ValidateKey accepts 1 to 512 bytes of UTF-8 without control characters.
 func ValidateKey(key string) error {
 	if key == "" || len(key) > MaxKeyLen {
 		return fmt.Errorf("%w: key has %d bytes, allowed are 1 to %d", ErrInvalid, len(key), MaxKeyLen)
 	}
-	plain := true // printable ASCII, as nearly every key is: a lookup checks 256 of them
-	for i := range len(key) {
-		plain = plain && 0x20 <= key[i] && key[i] <= 0x7e
-	}
-	if plain {
+	if printableASCII(key) { // nearly every key is, and a lookup checks 256 of them
 		return nil
 	}
 	if !utf8.ValidString(key) {
