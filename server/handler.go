@@ -1,8 +1,8 @@
 package server
 
 import (
-	"context"
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
@@ -14,19 +14,17 @@ import (
 	"github.com/keepsight/keepsight/api"
 )
 
-// callKey is where a request's context holds its call on the way through echo.
-type callKey struct{}
-
 // ServeHTTP is the wrapper around everything: whatever a request asks for, it passes here first.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: newResponse(w, s.config.pace), id: requestID(r), op: "unknown"}
+	c := &call{w: newResponse(w, s.config.pace), r: r, id: requestID(r), op: "unknown"}
+	link := linkOf(r.Context())
+	link.call, c.w.conn = c, link.conn
 	start := time.Now()
 	defer func() {
 		c.keep(s, 0)
 		s.record(c, time.Since(start))
 	}()
 	defer s.catch(c)
-	c.r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	s.setCommon(c)
 	if err := s.admit(c); err != nil {
 		s.refuse(c, err)
@@ -124,7 +122,9 @@ func requestID(r *http.Request) string {
 	if id := r.Header.Get(api.HeaderRequestID); api.ValidRequestID(id) {
 		return id
 	}
-	return fmt.Sprintf("%016x", rand.Uint64())
+	var id [8]byte
+	binary.BigEndian.PutUint64(id[:], rand.Uint64())
+	return hex.EncodeToString(id[:])
 }
 
 // router registers every route that has a handler.
@@ -157,7 +157,7 @@ func (s *Server) router() *echo.Echo {
 		{http.MethodGet, api.RoutePage, s.page},
 	} {
 		e.Add(row.method, echoPattern(row.route), func(ec echo.Context) error {
-			c := ec.Request().Context().Value(callKey{}).(*call)
+			c := linkOf(ec.Request().Context()).call
 			if err := row.handle(c); err != nil {
 				s.fail(c, err)
 			}
@@ -166,7 +166,7 @@ func (s *Server) router() *echo.Echo {
 	}
 	e.HTTPErrorHandler = func(err error, ec echo.Context) {
 		// Only a path that api.ParsePath accepts and echo does not find comes here: a fault of ours.
-		s.fail(ec.Request().Context().Value(callKey{}).(*call), err)
+		s.fail(linkOf(ec.Request().Context()).call, err)
 	}
 	return e
 }

@@ -26,13 +26,15 @@ func (s *Server) listen() error {
 		s.addrs = append(s.addrs, l.Addr())
 		if s.certificate.cert != "" {
 			l = tls.NewListener(l, s.certificate.config())
+		} else {
+			l = connListener{l}
 		}
 		s.listeners = append(s.listeners, l)
 	}
 	if s.config.Socket != "" && errs == nil {
 		l, err := listenSocket(s.config.Socket, s.config.SocketMode)
 		if err == nil {
-			s.listeners = append(s.listeners, l)
+			s.listeners = append(s.listeners, connListener{l})
 		}
 		errs = append(errs, err)
 	}

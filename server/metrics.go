@@ -126,6 +126,6 @@ func (s *Server) record(c *call, took time.Duration) {
 		"status", status,
 		"code", string(c.w.code),
 		"namespace", c.path.Namespace,
-		"bytes", c.w.meter.bytes,
+		"bytes", c.w.sent,
 		"seconds", math.Round(took.Seconds()*1e6)/1e6)
 }

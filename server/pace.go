@@ -36,10 +36,10 @@ func (m *meter) next(now time.Time, n int64) (deadline time.Time, fresh bool) {
 	return deadline, true
 }
 
-// passed counts bytes that began to pass at a time.
-func (m *meter) passed(begin time.Time, n int) {
-	m.bytes += int64(n)
-	m.spent += time.Since(begin)
+// passed counts bytes and the time in which they passed.
+func (m *meter) passed(n int64, took time.Duration) {
+	m.bytes += n
+	m.spent += took
 }
 
 // duration is how long n bytes take at the minimum rate.
@@ -69,6 +69,6 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := b.body.Read(p)
-	b.meter.passed(begin, n)
+	b.meter.passed(int64(n), time.Since(begin))
 	return n, err
 }

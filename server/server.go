@@ -104,6 +104,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		ReadHeaderTimeout: c.pace.header,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withLink,
 		ConnState:         s.track,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		Protocols:         new(http.Protocols),

@@ -267,30 +267,46 @@ func TestTLS(t *testing.T) {
 
 // Connections are used again after answers of every kind.
 func TestConnectionsAreReused(t *testing.T) {
-	f := new(fake)
-	f.t, f.values, f.epochs = t, map[string]value{}, map[string]uint64{}
-	server := httptest.NewUnstartedServer(f)
-	opened := 0
-	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			opened++
-		}
-	}
-	server.Start()
-	defer server.Close()
-	c := connect(t, server.URL)
-	mustPut(t, c, "a", payload(100<<10))
-	for range 3 {
-		_, _ = c.Get(t.Context(), namespace, "a", make([]byte, 100<<10), client.GetOptions{})
-		_, _ = c.Get(t.Context(), namespace, "a", make([]byte, 10), client.GetOptions{Expect: &api.Expect{Size: 10}})
-		_, _ = c.Stat(t.Context(), namespace, "b", client.GetOptions{})
-		_, _ = c.Put(t.Context(), namespace, "b", []byte("abc"), api.PutHeader{})
-		_, _ = c.Lookup(t.Context(), namespace, api.LookupRequest{Keys: []string{"a", "b"}})
-		_ = c.Ready(t.Context())
-		_ = c.Delete(t.Context(), namespace, "b")
-	}
-	server.Close() // before opened is read
-	if opened != 1 {
-		t.Errorf("%d connections were opened", opened)
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			f := new(fake)
+			f.t, f.values, f.epochs = t, map[string]value{}, map[string]uint64{}
+			server := httptest.NewUnstartedServer(f)
+			opened := 0
+			server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+				if s == http.StateNew {
+					opened++
+				}
+			}
+			o := client.Options{Token: "secret"}
+			if scheme == "https" {
+				server.StartTLS()
+				o.TLS = server.Client().Transport.(*http.Transport).TLSClientConfig
+			} else {
+				server.Start()
+			}
+			defer server.Close()
+			o.BaseURL = server.URL
+			c, err := client.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			mustPut(t, c, "a", payload(100<<10))
+			for range 3 {
+				_, _ = c.Get(t.Context(), namespace, "a", make([]byte, 100<<10), client.GetOptions{})
+				_, _ = c.Get(t.Context(), namespace, "a", make([]byte, 10), client.GetOptions{Expect: &api.Expect{Size: 10}})
+				_, _ = c.Stat(t.Context(), namespace, "b", client.GetOptions{})
+				_, _ = c.Put(t.Context(), namespace, "b", []byte("abc"), api.PutHeader{})
+				_, _ = c.Lookup(t.Context(), namespace, api.LookupRequest{Keys: []string{"a", "b"}})
+				_, _ = c.Fetch(t.Context(), namespace, api.FetchRequest{Keys: []string{"a", "b"}}, func(int, api.Tensor) []byte { return nil })
+				_ = c.Ready(t.Context())
+				_ = c.Delete(t.Context(), namespace, "b")
+			}
+			server.Close() // before opened is read
+			if opened != 1 {
+				t.Errorf("%d connections were opened", opened)
+			}
+		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -106,20 +105,20 @@ const (
 )
 
 // readError makes an Error of a response, of which it believes nothing that it has not checked.
-func readError(resp *http.Response) error {
-	e := &Error{Status: resp.StatusCode}
-	code := api.Code(resp.Header.Get(api.HeaderError))
-	if code.Known() && code.Status() == resp.StatusCode {
+func readError(resp *response) error {
+	e := &Error{Status: resp.status}
+	code := api.Code(resp.header.Get(api.HeaderError))
+	if code.Known() && code.Status() == resp.status {
 		e.Code = code
 	}
-	if id := resp.Header.Get(api.HeaderRequestID); api.ValidRequestID(id) {
+	if id := resp.header.Get(api.HeaderRequestID); api.ValidRequestID(id) {
 		e.RequestID = id
 	}
-	if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
+	if seconds, err := strconv.ParseUint(resp.header.Get("Retry-After"), 10, 16); err == nil {
 		e.RetryAfter = min(time.Duration(seconds)*time.Second, maxRetryAfter)
 	}
 	var problem api.Problem
-	if json.NewDecoder(io.LimitReader(resp.Body, maxProblem)).Decode(&problem) == nil && len(problem.Detail) <= maxDetail {
+	if json.NewDecoder(io.LimitReader(resp, maxProblem)).Decode(&problem) == nil && len(problem.Detail) <= maxDetail {
 		e.Detail = printableASCII(problem.Detail)
 	}
 	return e

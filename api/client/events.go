@@ -56,20 +56,17 @@ func (c *Client) follow(ctx context.Context, namespace string, after api.EventID
 	if err != nil {
 		return after, err
 	}
-	req, err := c.request(ctx, http.MethodGet, path)
-	if err != nil {
-		return after, err
-	}
-	req.Header.Set("Accept", api.MediaEvents)
+	r := c.request(http.MethodGet, path)
+	r.header.Set("Accept", api.MediaEvents)
 	if after != (api.EventID{}) {
-		req.Header.Set(api.HeaderLastEventID, after.String())
+		r.header.Set(api.HeaderLastEventID, after.String())
 	}
-	resp, err := c.send(req, http.StatusOK)
+	resp, err := c.send(ctx, r, http.StatusOK)
 	if err != nil {
 		return after, err
 	}
-	defer resp.Body.Close() // a stream has no end to drain to
-	events := api.NewEventReader(resp.Body)
+	defer resp.Close() // a stream has no end to drain to
+	events := api.NewEventReader(resp)
 	for {
 		e, err := events.Next()
 		if last := events.Last(); last != (api.EventID{}) {

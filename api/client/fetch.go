@@ -29,22 +29,19 @@ func (c *Client) Fetch(ctx context.Context, namespace string, r api.FetchRequest
 	if err != nil {
 		return results, err
 	}
-	req, err := c.request(ctx, http.MethodPost, path)
+	req := c.request(http.MethodPost, path)
+	if err := req.setJSON(r); err != nil {
+		return results, err
+	}
+	resp, err := c.send(ctx, req, http.StatusOK)
 	if err != nil {
 		return results, err
 	}
-	if err := setJSON(req, r); err != nil {
-		return results, err
-	}
-	resp, err := c.send(req, http.StatusOK)
-	if err != nil {
-		return results, err
-	}
-	defer drain(resp.Body)
-	if media := resp.Header.Get("Content-Type"); media != api.MediaFetch {
+	defer resp.drain()
+	if media := resp.header.Get("Content-Type"); media != api.MediaFetch {
 		return results, protocolError("Content-Type %q is not a fetch stream", printableASCII(media))
 	}
-	return results, readFrames(api.NewFrameReader(resp.Body, len(r.Keys)), r.Expect, results, buffer)
+	return results, readFrames(api.NewFrameReader(resp, len(r.Keys)), r.Expect, results, buffer)
 }
 
 // readFrames fills in results. A stream that ends between frames says that the rest missed.
@@ -72,13 +69,27 @@ func readFrames(frames *api.FrameReader, expect []*api.Expect, results []api.Fra
 		if int64(len(buf)) < header.Size {
 			continue
 		}
-		buf = buf[:header.Size]
-		if _, err := io.ReadFull(frames, buf); err != nil {
+		sum, err := readSummed(frames, buf[:header.Size])
+		if err != nil {
 			return fmt.Errorf("keepsight: read fetch stream: %w", err)
 		}
-		if api.Sum(xxh3.Hash128(buf).Bytes()) != header.Sum {
+		if sum != header.Sum {
 			return ErrCorrupt
 		}
 		results[i] = header
 	}
+}
+
+// readSummed fills buf and returns its checksum.
+func readSummed(r io.Reader, buf []byte) (api.Sum, error) {
+	var hash xxh3.Hasher
+	for len(buf) > 0 {
+		piece := buf[:min(len(buf), hashStep)]
+		if _, err := io.ReadFull(r, piece); err != nil {
+			return api.Sum{}, err
+		}
+		_, _ = hash.Write(piece) // never fails
+		buf = buf[len(piece):]
+	}
+	return api.Sum(hash.Sum128().Bytes()), nil
 }

@@ -1,14 +1,12 @@
 package client_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -31,39 +29,17 @@ func (p *parrot) set(answer []byte) {
 
 // listen serves on a unix socket until the test ends, and returns the socket's URL.
 func (p *parrot) listen(t testing.TB) string {
-	socket := filepath.Join(t.TempDir(), "s")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { p.serve(conn.(*net.UnixConn)) })
+	return listen(t, func(_ int, conn *peer) {
+		if _, err := http.ReadRequest(conn.in); err != nil {
+			return
 		}
+		p.mu.Lock()
+		answer := p.answer
+		p.mu.Unlock()
+		_, _ = conn.Write(answer) // the client may have heard enough
+		_ = conn.Conn.(*net.UnixConn).CloseWrite()
+		conn.gone()
 	})
-	t.Cleanup(func() {
-		listener.Close()
-		serving.Wait()
-	})
-	return "unix://" + socket
-}
-
-func (p *parrot) serve(conn *net.UnixConn) {
-	defer conn.Close()
-	if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
-		return
-	}
-	p.mu.Lock()
-	answer := p.answer
-	p.mu.Unlock()
-	_, _ = conn.Write(answer) // the client may have heard enough
-	_ = conn.CloseWrite()
-	_, _ = io.Copy(io.Discard, conn)
 }
 
 // FuzzAnswers gives the client arbitrary bytes for an answer. Every call returns, and what a GET accepts
@@ -88,6 +64,10 @@ func FuzzAnswers(f *testing.F) {
 		"HTTP/1.1 503 Service Unavailable\r\nKeepsight-Error: no_memory\r\nRetry-After: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
 		"HTTP/1.1 201 Created\r\nKeepsight-Stored: created\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nKeepsight-Stored: created\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+		"HTTP/1.0 200 OK\r\nKeepsight-Meta: \x80\r\n folded\r\n\r\n{}",
 		"",
 	} {
 		f.Add([]byte(seed))
@@ -99,7 +79,7 @@ func FuzzAnswers(f *testing.F) {
 		defer c.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		buf := make([]byte, 64)
+		buf := make([]byte, 64<<10)
 		if got, err := c.Get(ctx, namespace, "a", buf, client.GetOptions{}); err == nil && sumOf(buf[:got.Size]) != got.Sum {
 			t.Errorf("Get accepts %q as %+v", buf[:got.Size], got)
 		}
@@ -115,7 +95,8 @@ func FuzzAnswers(f *testing.F) {
 			t.Errorf("Lookup accepts %+v", got)
 		}
 		_, _ = c.Stat(ctx, namespace, "a", client.GetOptions{})
-		_, _ = c.Put(ctx, namespace, "a", buf, api.PutHeader{})
+		_, _ = c.Put(ctx, namespace, "a", buf[:64], api.PutHeader{})
+		_, _ = c.Put(ctx, namespace, "a", buf, api.PutHeader{}) // asks first
 		_, _ = c.Epoch(ctx, namespace)
 		_, _ = c.Status(ctx)
 		if ctx.Err() != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -14,6 +13,10 @@ import (
 
 	"github.com/keepsight/keepsight/api"
 )
+
+// hashStep is how much is read before it is hashed, while it is in a cache. A GET over loopback takes 6% less
+// CPU time than with 256 KiB; on a unix socket a read returns at most 208 KiB anyway.
+const hashStep = 1 << 20
 
 // GetOptions narrow what a GET or HEAD returns. The zero value asks for the embedding as it is now.
 type GetOptions struct {
@@ -37,7 +40,7 @@ type OpenOptions struct {
 type Stream struct {
 	Stat   api.Stat
 	Range  api.Range // what is read, of the representation that was asked for
-	body   io.ReadCloser
+	resp   *response
 	unread int64
 
 	verify bool  // false for a part: there is nothing to compare with
@@ -68,59 +71,56 @@ func (c *Client) Get(ctx context.Context, namespace, key string, buf []byte, o G
 
 // Stat returns what Get would, without the bytes.
 func (c *Client) Stat(ctx context.Context, namespace, key string, o GetOptions) (api.Stat, error) {
-	req, err := c.embeddingRequest(ctx, http.MethodHead, namespace, key, o)
+	r, err := c.embeddingRequest(http.MethodHead, namespace, key, o)
 	if err != nil {
 		return api.Stat{}, err
 	}
-	resp, err := c.send(req, http.StatusOK)
+	resp, err := c.send(ctx, r, http.StatusOK)
 	if err != nil {
 		return api.Stat{}, err
 	}
-	defer drain(resp.Body)
+	defer resp.drain()
 	return parseStat(resp, o.Expect)
 }
 
 // Open starts to read an embedding. The caller closes the stream, and its context must live as long.
 func (c *Client) Open(ctx context.Context, namespace, key string, o OpenOptions) (*Stream, error) {
-	req, err := c.embeddingRequest(ctx, http.MethodGet, namespace, key, o.GetOptions)
+	r, err := c.embeddingRequest(http.MethodGet, namespace, key, o.GetOptions)
 	if err != nil {
 		return nil, err
 	}
 	if o.Safetensors {
-		req.Header.Set("Accept", api.MediaSafetensors)
+		r.header.Set("Accept", api.MediaSafetensors)
 	}
 	wanted := []int{http.StatusOK}
 	if o.Range != nil {
-		req.Header.Set("Range", o.Range.String())
+		r.header.Set("Range", o.Range.String())
 		wanted = append(wanted, http.StatusPartialContent)
 	}
-	resp, err := c.send(req, wanted...)
+	resp, err := c.send(ctx, r, wanted...)
 	if err != nil {
 		return nil, err
 	}
 	s, err := newStream(resp, o)
 	if err != nil {
-		drain(resp.Body)
+		resp.drain()
 		return nil, err
 	}
 	return s, nil
 }
 
 // embeddingRequest makes a request about one embedding.
-func (c *Client) embeddingRequest(ctx context.Context, method, namespace, key string, o GetOptions) (*http.Request, error) {
+func (c *Client) embeddingRequest(method, namespace, key string, o GetOptions) (*request, error) {
 	path, err := embeddingPath(namespace, key)
 	if err != nil {
 		return nil, err
 	}
-	req, err := c.request(ctx, method, path)
-	if err != nil {
-		return nil, err
-	}
+	r := c.request(method, path)
 	if o.Wait > 0 {
-		req.URL.RawQuery = url.Values{"wait_ms": {strconv.FormatInt(o.Wait.Milliseconds(), 10)}}.Encode()
+		r.target += "?wait_ms=" + strconv.FormatInt(o.Wait.Milliseconds(), 10)
 	}
-	o.Expect.Set(req.Header)
-	return req, nil
+	o.Expect.Set(r.header)
+	return r, nil
 }
 
 // embeddingPath refuses here what the service would refuse.
@@ -131,8 +131,8 @@ func embeddingPath(namespace, key string) (api.Path, error) {
 	return api.Path{Route: api.RouteEmbedding, Namespace: namespace, Key: key}, nil
 }
 
-func parseStat(resp *http.Response, expect *api.Expect) (api.Stat, error) {
-	stat, err := api.ParseStat(resp.Header)
+func parseStat(resp *response, expect *api.Expect) (api.Stat, error) {
+	stat, err := api.ParseStat(resp.header)
 	if err != nil {
 		return api.Stat{}, protocolError("%w", err)
 	}
@@ -144,17 +144,17 @@ func parseStat(resp *http.Response, expect *api.Expect) (api.Stat, error) {
 }
 
 // newStream checks that lengths agree before a byte is read.
-func newStream(resp *http.Response, o OpenOptions) (*Stream, error) {
+func newStream(resp *response, o OpenOptions) (*Stream, error) {
 	stat, err := parseStat(resp, o.Expect)
 	if err != nil {
 		return nil, err
 	}
-	s := &Stream{Stat: stat, body: resp.Body, unread: resp.ContentLength}
-	s.Range = api.Range{Start: 0, Length: resp.ContentLength}
-	total := resp.ContentLength
-	if resp.StatusCode == http.StatusPartialContent {
-		s.Range, total, err = api.ParseContentRange(resp.Header.Get("Content-Range"))
-		if err != nil || s.Range.Length != resp.ContentLength {
+	s := &Stream{Stat: stat, resp: resp, unread: resp.length}
+	s.Range = api.Range{Start: 0, Length: resp.length}
+	total := resp.length
+	if resp.status == http.StatusPartialContent {
+		s.Range, total, err = api.ParseContentRange(resp.header.Get("Content-Range"))
+		if err != nil || s.Range.Length != resp.length {
 			return nil, protocolError("Content-Range and Content-Length do not agree")
 		}
 		if s.Range.Start != o.Range.Start || s.Range.Length > o.Range.Length {
@@ -163,7 +163,7 @@ func newStream(resp *http.Response, o OpenOptions) (*Stream, error) {
 	} else {
 		s.verify = true
 	}
-	media := resp.Header.Get("Content-Type")
+	media := resp.header.Get("Content-Type")
 	switch {
 	case media == api.MediaRaw && total == stat.Size:
 	case media == api.MediaSafetensors && o.Safetensors && total > stat.Size:
@@ -183,10 +183,13 @@ func (s *Stream) Read(p []byte) (int, error) {
 		}
 		return 0, io.EOF
 	}
+	if s.verify && len(p) > hashStep {
+		p = p[:hashStep]
+	}
 	if int64(len(p)) > s.unread {
 		p = p[:s.unread]
 	}
-	n, err := s.body.Read(p)
+	n, err := s.resp.Read(p)
 	s.unread -= int64(n)
 	s.sum(p[:n])
 	switch {
@@ -219,6 +222,6 @@ func (s *Stream) check() error {
 
 // Close ends the stream. Of what was not read it reads at most 64 KiB, to keep the connection.
 func (s *Stream) Close() error {
-	drain(s.body)
+	s.resp.drain()
 	return nil
 }

@@ -47,11 +47,13 @@ func TestPutFrom(t *testing.T) {
 		t.Errorf("other bytes came back: %v", err)
 	}
 	broken := errors.New("broken")
-	if _, err := c.PutFrom(t.Context(), namespace, "b", iotest.ErrReader(broken), 10, api.PutHeader{}); !errors.Is(err, broken) {
-		t.Errorf("a reader that fails: %v", err)
-	}
-	if _, err := c.PutFrom(t.Context(), namespace, "b", strings.NewReader("short"), 10, api.PutHeader{}); err == nil {
-		t.Error("a reader that ends early is stored")
+	for _, size := range []int64{10, 300 << 10} {
+		if _, err := c.PutFrom(t.Context(), namespace, "b", iotest.ErrReader(broken), size, api.PutHeader{}); !errors.Is(err, broken) {
+			t.Errorf("a reader of %d bytes that fails: %v", size, err)
+		}
+		if _, err := c.PutFrom(t.Context(), namespace, "b", strings.NewReader("short"), size, api.PutHeader{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("a reader that ends before %d bytes: %v", size, err)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keepsight/keepsight/api/client"
 	"github.com/keepsight/keepsight/internal/bytesize"
+	"github.com/keepsight/keepsight/internal/terminal"
 )
 
 type getCommand struct {
@@ -26,7 +27,7 @@ type getCommand struct {
 func (c getCommand) Run(ctx context.Context, streams Streams) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if c.Output == "" && isTerminal(streams.Out) {
+	if c.Output == "" && terminal.Is(streams.Out) {
 		return usagef("an embedding on a terminal helps nobody: give -o FILE or redirect the output")
 	}
 	service, err := c.open()
@@ -60,7 +61,7 @@ func (c getCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	if isTerminal(streams.Err) {
+	if terminal.Is(streams.Err) {
 		fmt.Fprintf(streams.Err, "%s %v, %s from %s in %s\n", stream.Stat.DType, stream.Stat.Shape,
 			bytesize.Format(stream.Range.Length), stream.Stat.Tier, time.Since(began).Round(10*time.Microsecond))
 	}

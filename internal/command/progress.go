@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/keepsight/keepsight/internal/bytesize"
+	"github.com/keepsight/keepsight/internal/terminal"
 )
 
 // Progress appears only when something takes longer than a person waits without wondering, and then moves
@@ -20,9 +18,6 @@ const (
 	progressAfter = time.Second
 	progressEvery = 200 * time.Millisecond
 )
-
-// clearLine erases the terminal line that the cursor is on and returns to its start.
-const clearLine = "\r\x1b[K"
 
 // A progress shows one line on a terminal while bytes pass, and nothing anywhere else.
 type progress struct {
@@ -38,14 +33,14 @@ type progress struct {
 // startProgress begins to watch; total is in bytes, or -1. The caller calls Stop, which may be repeated.
 func startProgress(stderr io.Writer, what string, total int64) *progress {
 	p := newProgress(stderr, what, total)
-	if isTerminal(stderr) {
+	if terminal.Is(stderr) {
 		p.stopped.Go(p.show)
 	}
 	return p
 }
 
-func newProgress(terminal io.Writer, what string, total int64) *progress {
-	p := &progress{terminal: terminal, what: what, stop: make(chan struct{})}
+func newProgress(w io.Writer, what string, total int64) *progress {
+	p := &progress{terminal: w, what: what, stop: make(chan struct{})}
 	p.total.Store(total)
 	return p
 }
@@ -59,11 +54,11 @@ func (p *progress) show() {
 		select {
 		case <-p.stop:
 			if shown {
-				fmt.Fprint(p.terminal, clearLine)
+				fmt.Fprint(p.terminal, terminal.ClearLine)
 			}
 			return
 		case <-next.C:
-			fmt.Fprint(p.terminal, clearLine, p.line(time.Since(began)))
+			fmt.Fprint(p.terminal, terminal.ClearLine, p.line(time.Since(began)))
 			shown = true
 			next.Reset(progressEvery)
 		}
@@ -107,13 +102,3 @@ func (p *progress) Reader(ctx context.Context, r io.Reader) io.Reader {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
-
-// isTerminal reports whether a person looks at what is written to w.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
-	return err == nil
-}

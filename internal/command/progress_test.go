@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/keepsight/keepsight/internal/terminal"
 )
 
 // A screen is what two goroutines may write to and look at.
@@ -32,24 +34,24 @@ func (s *screen) String() string {
 
 func TestProgressShowsOnlyWhatTakesLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var terminal screen
-		p := newProgress(&terminal, "storing clip.bin", -1)
+		var shown screen
+		p := newProgress(&shown, "storing clip.bin", -1)
 		p.stopped.Go(p.show)
 		p.Set(100<<20, 200<<20)
 		time.Sleep(progressAfter - time.Millisecond)
 		synctest.Wait()
-		if terminal.String() != "" {
-			t.Errorf("after less than a second: %q", terminal.String())
+		if shown.String() != "" {
+			t.Errorf("after less than a second: %q", shown.String())
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if want := "storing clip.bin:  50% of 200 MiB, 100 MiB/s"; !strings.Contains(terminal.String(), want) {
-			t.Errorf("after a second: %q lacks %q", terminal.String(), want)
+		if want := "storing clip.bin:  50% of 200 MiB, 100 MiB/s"; !strings.Contains(shown.String(), want) {
+			t.Errorf("after a second: %q lacks %q", shown.String(), want)
 		}
 		p.Stop()
 		p.Stop()
-		if !strings.HasSuffix(terminal.String(), clearLine) {
-			t.Errorf("at the end: %q", terminal.String())
+		if !strings.HasSuffix(shown.String(), terminal.ClearLine) {
+			t.Errorf("at the end: %q", shown.String())
 		}
 	})
 }

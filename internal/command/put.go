@@ -13,6 +13,7 @@ import (
 	"github.com/keepsight/keepsight/api"
 	"github.com/keepsight/keepsight/api/client"
 	"github.com/keepsight/keepsight/internal/bytesize"
+	"github.com/keepsight/keepsight/internal/terminal"
 )
 
 // place is a namespace, for the commands that are about one embedding.
@@ -71,7 +72,7 @@ func (c putCommand) Run(ctx context.Context, streams Streams) error {
 	case err != nil:
 		return service.explain(err)
 	}
-	if isTerminal(streams.Err) {
+	if terminal.Is(streams.Err) {
 		took := time.Since(began)
 		fmt.Fprintf(streams.Err, "%s %s in %s\n", stored, bytesize.Format(size), took.Round(10*time.Microsecond))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keepsight/keepsight/api"
+	"github.com/keepsight/keepsight/internal/terminal"
 )
 
 type statCommand struct {
@@ -38,7 +39,7 @@ func (c statCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	case c.JSON:
 		return writeJSON(streams.Out, first)
-	case !isTerminal(streams.Out):
+	case !terminal.Is(streams.Out):
 		writeStatus(streams.Out, first, nil, 0)
 		return nil
 	case c.Interval <= 0:

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/keepsight/keepsight/internal/terminal"
 )
 
 // openTerminal returns the two ends of a pseudo terminal: what the person sees, and what a program writes to.
@@ -38,7 +40,7 @@ func openTerminal(t *testing.T) (person, program *os.File) {
 
 func TestTerminalsAreTold(t *testing.T) {
 	_, program := openTerminal(t)
-	if !isTerminal(program) {
+	if !terminal.Is(program) {
 		t.Error("a terminal was not recognized")
 	}
 	file, err := os.Open(os.Args[0])
@@ -46,7 +48,7 @@ func TestTerminalsAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if isTerminal(file) || isTerminal(new(bytes.Buffer)) {
+	if terminal.Is(file) || terminal.Is(new(bytes.Buffer)) {
 		t.Error("a file or a buffer was taken for a terminal")
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/keepsight/keepsight/api"
 	"github.com/keepsight/keepsight/api/client"
+	"github.com/keepsight/keepsight/internal/encoder"
 )
 
 // Options say what to run and whom to show it.
@@ -28,7 +29,7 @@ type Options struct {
 	Out    io.Writer
 }
 
-// Budgets of the demonstration: the 127 MB below fit the memory, and a small machine has both.
+// Budgets of the demonstration: the 155 MB below fit the memory, and a small machine has both.
 const (
 	memory   = "512MiB"
 	diskSize = "1GiB"
@@ -37,28 +38,15 @@ const (
 // hostReads is how often each embedding is read from host memory; the table shows the median.
 const hostReads = 3
 
-// A sample is one output of an encoder: the shapes follow from the models' published configurations.
-type sample struct {
-	encoder   string
-	media     string
-	namespace string
-	tensor    api.Tensor
-}
+// largest is the most bytes that are stored under one name: what the memory above takes.
+const largest = 48 << 20
 
 // samples returns what is stored, ordered by size.
-func samples() []outcome {
-	var list []outcome
-	for _, s := range []sample{
-		{"Whisper large-v3", "30 s of audio", "whisper-large-v3.f16", api.Tensor{DType: "F16", Shape: []int64{1500, 1280}}},
-		{"LLaVA-1.5-7B", "336x336 image", "llava-1.5-7b.f16", api.Tensor{DType: "F16", Shape: []int64{576, 4096}}},
-		{"Qwen2-Audio-7B", "30 s of audio", "qwen2-audio-7b.bf16", api.Tensor{DType: "BF16", Shape: []int64{750, 4096}}},
-		{"Qwen2.5-VL-7B", "1288x728 image", "qwen2.5-vl-7b.bf16", api.Tensor{DType: "BF16", Shape: []int64{1196, 3584}}},
-		{"InternVL2.5-8B", "image in 13 tiles", "internvl2.5-8b.bf16", api.Tensor{DType: "BF16", Shape: []int64{13 * 256, 4096}}},
-		{"Qwen2.5-VL-7B", "video, 32 frames", "qwen2.5-vl-7b.bf16", api.Tensor{DType: "BF16", Shape: []int64{16 * 299, 3584}}},
-		{"Pixtral-12B", "1024x1024 image", "pixtral-12b.bf16", api.Tensor{DType: "BF16", Shape: []int64{64 * 64, 5120}}},
-	} {
-		s.tensor.Size = 2 * s.tensor.Shape[0] * s.tensor.Shape[1] // F16 and BF16 have two bytes
-		list = append(list, outcome{sample: s})
+func samples() (list []outcome) {
+	for _, o := range encoder.Outputs() {
+		if o.Size() <= largest {
+			list = append(list, outcome{Output: o, tensor: api.Tensor{Size: o.Size(), DType: o.DType, Shape: o.Shape}})
+		}
 	}
 	return list
 }
@@ -78,9 +66,10 @@ func buffer(outcomes []outcome) []byte {
 	return b
 }
 
-// An outcome is what became of one sample.
+// An outcome is what became of one encoder's output.
 type outcome struct {
-	sample
+	encoder.Output
+	tensor        api.Tensor
 	put           time.Duration
 	before, after read // the kill
 }
@@ -128,7 +117,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	status, err := second.Status(ctx)
 	if err != nil {
-		return second.explain(err)
+		return second.Explain(err)
 	}
 	fmt.Fprintln(o.Out)
 	writeTable(o.Out, outcomes)
@@ -143,11 +132,11 @@ func putAll(ctx context.Context, service *child, outcomes []outcome) error {
 		o := &outcomes[i]
 		body := payload(memory[:o.tensor.Size], i)
 		began := time.Now()
-		_, err := service.Put(ctx, o.namespace, key(i), body, api.PutHeader{
+		_, err := service.Put(ctx, o.Namespace, key(i), body, api.PutHeader{
 			DType: o.tensor.DType, Shape: o.tensor.Shape, Durability: api.DurabilityDisk,
 		})
 		if err != nil {
-			return service.explain(fmt.Errorf("store %s, %s: %w", o.encoder, o.media, err))
+			return service.Explain(fmt.Errorf("store %s, %s: %w", o.Model, o.Media, err))
 		}
 		o.put = time.Since(began)
 	}
@@ -164,15 +153,15 @@ func getAll(ctx context.Context, service *child, outcomes []outcome, times int, 
 		for n := range reads {
 			clear(got)
 			began := time.Now()
-			stat, err := service.Get(ctx, o.namespace, key(i), got, client.GetOptions{
+			stat, err := service.Get(ctx, o.Namespace, key(i), got, client.GetOptions{
 				Expect: &api.Expect{Size: o.tensor.Size, DType: o.tensor.DType, Shape: o.tensor.Shape},
 			})
 			if err != nil {
-				return service.explain(fmt.Errorf("read %s, %s: %w", o.encoder, o.media, err))
+				return service.Explain(fmt.Errorf("read %s, %s: %w", o.Model, o.Media, err))
 			}
 			reads[n] = read{time.Since(began), stat.Tier}
 			if !bytes.Equal(got, want) {
-				return fmt.Errorf("read %s, %s: other bytes came back than were stored", o.encoder, o.media)
+				return fmt.Errorf("read %s, %s: other bytes came back than were stored", o.Model, o.Media)
 			}
 		}
 		slices.SortFunc(reads, func(a, b read) int { return cmp.Compare(a.took, b.took) })

@@ -27,11 +27,11 @@ func (s stepper) run(name string, do func() error) error {
 
 func writeTable(w io.Writer, outcomes []outcome) {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(table, "encoder\tmedia\ttensor\t    size\tPUT, durable\tGET\tGET after kill -9")
+	fmt.Fprintln(table, "model\tmedia\ttensor\t    size\tPUT, durable\tGET\tGET after kill -9")
 	for _, o := range outcomes {
 		size := o.tensor.Size
 		fmt.Fprintf(table, "%s\t%s\t%s %s\t%5.1f MB\t%s\t%s %s\t%s %s\n",
-			o.encoder, o.media, o.tensor.DType, shape(o.tensor.Shape), float64(size)/1e6,
+			o.Model, o.Media, o.tensor.DType, shape(o.tensor.Shape), float64(size)/1e6,
 			speed(size, o.put), o.before.tier, speed(size, o.before.took), o.after.tier, speed(size, o.after.took))
 	}
 	table.Flush()

@@ -1,0 +1,29 @@
+// Command loadtest sends the traffic of inference engines to keepsight and to servers that it is compared with,
+// checks every byte that comes back, and shows what it found: go run ./loadtest --help.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // a byte was wrong, a condition was not met, or there could be no run
+	exitUsage  = 2
+)
+
+// usageError is a mistake of the caller, as opposed to a failure of the work.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
