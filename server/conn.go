@@ -17,13 +17,14 @@ import (
 // A conn is a socket as net/http sees it, with two differences that profiles asked for.
 //
 // It sends an answer's head and body with one system call. net/http fills a buffer of 4 KiB with the head and the
-// front of the body, sends that, and then the rest: the client wakes up twice, the first time for next to nothing.
+// front of the body, sends that, and then the rest in another: the client wakes up twice, the first time for next to
+// nothing.
 //
-// And it tells the Go scheduler nothing of its system calls. Its sockets do not block, so a call is work and never a
-// wait; but work of more than 20 µs, as copying 64 KiB is, looks like a wait to the scheduler, which gives the
-// processor to another thread and, having found such a call, goes on looking every 20 µs. For each GET of 64 KiB
-// that made one futex call for every two and nearly one nanosleep; now it is one of either for a hundred, and the
-// server's processor time is 0.8 of what it was.
+// And it does not tell the Go scheduler of its short system calls. Sockets here do not block, so a call is work and
+// never a wait; but the scheduler takes a call of more than 20 µs, as copying 64 KiB is, for a wait, gives the
+// processor to another thread, and having found one such call goes on looking every 20 µs. GETs of 64 KiB made one
+// futex call for every two and one nanosleep for nearly every one; now they make one of either for a hundred, and
+// take 0.85 of the processor time.
 type conn struct {
 	net.Conn
 	raw     syscall.RawConn
@@ -32,9 +33,10 @@ type conn struct {
 	armed   bool   // a write deadline is in force
 }
 
-// rawStep bounds what one call copies, to 200 µs or so: for as long, the processor runs no other goroutine, and the
-// garbage collector waits for it. With a quarter of that, a GET of 8 MiB takes a tenth more processor time.
-const rawStep = 1 << 20
+// quietBytes is the most that is copied without telling the scheduler: for 30 µs or so, this processor runs no other
+// goroutine. A large body had better be a wait to the scheduler, and one call however large: while threads copy, others
+// go on. With 4 clients that read 1 MiB each, quiet calls or calls of 256 KiB cost a fifth of the throughput.
+const quietBytes = 128 << 10
 
 // A connListener makes conns of what it accepts.
 type connListener struct{ net.Listener }
@@ -79,7 +81,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 		return 0, nil
 	}
 	waitErr := c.raw.Read(func(fd uintptr) (done bool) {
-		n, err = rawRead(fd, p[:min(len(p), rawStep)])
+		n, err = quietRead(fd, p)
 		return err != unix.EAGAIN
 	})
 	switch {
@@ -160,7 +162,7 @@ type vector struct {
 // takes more, or ends the waiting at the deadline.
 func (v *vector) write(fd uintptr) (done bool, err error) {
 	for len(v.parts) > 0 {
-		n, err := rawWrite(fd, v.parts)
+		n, err := writev(fd, v.parts)
 		switch err {
 		case nil:
 			v.advance(n)
@@ -211,8 +213,8 @@ func (v *vector) tell(now time.Time) {
 	}
 }
 
-// rawRead reads without a word to the scheduler.
-func rawRead(fd uintptr, p []byte) (int, error) {
+// quietRead reads without telling the scheduler. A socket has no more than a few hundred KiB at a time.
+func quietRead(fd uintptr, p []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 		if errno == 0 {
@@ -227,20 +229,26 @@ func rawRead(fd uintptr, p []byte) (int, error) {
 // maxVector is how many parts one call sends: a head, a safetensors header, and a payload.
 const maxVector = 3
 
-// rawWrite sends the front of parts, at most rawStep bytes of it, without a word to the scheduler.
-func rawWrite(fd uintptr, parts [][]byte) (int, error) {
+// writev sends what the socket takes of the parts, quietly if they are few bytes.
+func writev(fd uintptr, parts [][]byte) (int, error) {
 	var vectors [maxVector]unix.Iovec
-	count, left := 0, rawStep
+	count, size := 0, 0
 	for _, part := range parts[:min(len(parts), maxVector)] {
-		if size := min(len(part), left); size > 0 {
+		if len(part) > 0 {
 			vectors[count].Base = &part[0]
-			vectors[count].SetLen(size)
+			vectors[count].SetLen(len(part))
 			count++
-			left -= size
+			size += len(part)
 		}
 	}
 	for {
-		n, _, errno := syscall.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vectors[0])), uintptr(count))
+		var n uintptr
+		var errno syscall.Errno
+		if size <= quietBytes {
+			n, _, errno = syscall.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vectors[0])), uintptr(count))
+		} else {
+			n, _, errno = syscall.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vectors[0])), uintptr(count))
+		}
 		if errno == 0 {
 			return int(n), nil
 		}
