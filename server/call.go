@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keepsight/keepsight/api"
+	"github.com/keepsight/keepsight/internal/http1"
 	"github.com/keepsight/keepsight/tiers"
 )
 
@@ -166,89 +167,73 @@ func (c *call) empty() error {
 	return nil
 }
 
-// A response records what became of a request, and writes under a moving deadline: a client that does not
-// read must not hold an embedding for ever. It is the one [http.ResponseWriter] that handlers see.
-type response struct {
+// attend returns the context for waiting on anybody else than the client: it ends when the client goes away.
+func (c *call) attend() (ctx context.Context, stop func()) { return c.w.Attend(c.ctx()) }
+
+// A writer is the response of package http1.
+type writer interface {
 	http.ResponseWriter
-	control *http.ResponseController
-	conn    *conn // nil: there is more than net/http between the handlers and the socket
-	meter   meter
-	sent    int64    // bytes of the body
-	status  int      // 0 until the header is written
-	code    api.Code // of the problem that was sent, if one was
+	Pace(http1.Full)
+	Send(parts ...[]byte) (int64, error)
+	FlushError() error
+	Attend(context.Context) (context.Context, func())
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
 }
 
-func newResponse(w http.ResponseWriter, p pace) *response {
-	return &response{ResponseWriter: w, control: http.NewResponseController(w), meter: meter{pace: p}}
+// A response records what became of a request, and gives a client that does not keep up a moving deadline: one that
+// does not read must not hold an embedding for ever. It is the one [http.ResponseWriter] that handlers see.
+type response struct {
+	writer
+	meter  meter
+	mark   time.Time // when the client was made to take something
+	sent   int64     // bytes of the body
+	status int       // 0 until the header is written
+	code   api.Code  // of the problem that was sent, if one was
 }
 
-// WriteHeader implements http.ResponseWriter. Informational answers are no answer yet.
+func newResponse(w writer, p pace) *response {
+	r := &response{writer: w, meter: meter{pace: p}}
+	w.Pace(r.full)
+	return r
+}
+
+// WriteHeader implements http.ResponseWriter.
 func (w *response) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
+	w.status = status
+	w.writer.WriteHeader(status)
 }
-
-// writeStep is how much is written under one deadline.
-const writeStep = 1 << 20
 
 // Write implements http.ResponseWriter.
-func (w *response) Write(p []byte) (written int, err error) {
+func (w *response) Write(p []byte) (int, error) {
+	n, err := w.send(p)
+	return int(n), err
+}
+
+// send writes parts of the body, one after the other.
+func (w *response) send(parts ...[]byte) (int64, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	for written < len(p) && err == nil {
-		var n int
-		n, err = w.step(p[written:min(len(p), written+writeStep)])
-		written += n
-	}
-	w.sent += int64(written)
-	return written, err
-}
-
-// vectorBytes is from where on a body is worth its own system call. net/http wants to see 512 bytes of it first.
-const vectorBytes = 4 << 10
-
-// writeAll writes a whole body in parts, whose length was announced.
-func (w *response) writeAll(parts ...[]byte) error {
-	size := 0
-	for _, part := range parts {
-		size += len(part)
-	}
-	if w.conn == nil || size < vectorBytes {
-		for _, part := range parts {
-			if _, err := w.Write(part); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	w.conn.hold()
-	n, err := w.ResponseWriter.(io.ReaderFrom).ReadFrom(&body{Buffers: parts, meter: &w.meter})
+	w.mark = time.Now()
+	n, err := w.Send(parts...)
 	w.sent += n
-	return err
-}
-
-func (w *response) step(p []byte) (int, error) {
-	begin := time.Now()
-	if deadline, fresh := w.meter.next(begin, int64(len(p))); fresh {
-		if err := w.control.SetWriteDeadline(deadline); err != nil {
-			return 0, err
-		}
-	}
-	n, err := w.ResponseWriter.Write(p)
-	w.meter.passed(int64(n), time.Since(begin))
 	return n, err
 }
 
-// flush sends what is buffered.
-func (w *response) flush() error {
-	begin := time.Now()
-	err := w.control.Flush()
-	w.meter.passed(0, time.Since(begin))
-	return err
+// full sets the deadline for taking more, as http1.Full.
+func (w *response) full(taken, left int64) error {
+	now := time.Now()
+	w.meter.passed(taken, now.Sub(w.mark))
+	w.mark = now
+	if deadline, fresh := w.meter.next(now, left); fresh {
+		return w.SetWriteDeadline(deadline)
+	}
+	return nil
 }
 
-// Unwrap is for http.ResponseController.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// flush sends what is held back.
+func (w *response) flush() error {
+	w.mark = time.Now()
+	return w.FlushError()
+}

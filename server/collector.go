@@ -50,7 +50,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	e.gauge("keepsight_leases", "Promises to clients that have not ended, by kind.", float64(st.Pins), "kind", "pin")
 	e.gauge("keepsight_leases", "Promises to clients that have not ended, by kind.", float64(st.ClaimedKeys), "kind", "claim")
 	e.gauge("keepsight_waiting_keys", "Missing keys that somebody waits for.", float64(st.WaitingKeys))
-	e.gauge("keepsight_connections", "Open connections.", float64(c.s.connections.Load()))
+	e.gauge("keepsight_connections", "Open connections.", float64(c.s.http.Connections()))
 	e.gauge("keepsight_memory_budget_bytes", "Memory that the service may take.", float64(c.s.config.MemoryBytes))
 	e.gauge("keepsight_memory_resident_bytes", "Memory that the process occupies.", float64(residentBytes()))
 	e.counter("keepsight_encode_seconds_saved_total", "Encode time that hits saved, as stated by the writers.", m.secondsSaved())

@@ -16,7 +16,9 @@ func (s *Server) events(c *call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(c.ctx())
+	ctx, stop := c.attend()
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.streams, cancel)()
 	sub := s.store.Subscribe(c.who.tenant, c.path.Namespace, after)

@@ -86,7 +86,10 @@ func (s *Server) reading(c *call) (*reading, error) {
 	}
 	if wait > 0 {
 		// That nothing came is found once more, and counted, by who reads.
-		if err := s.store.Wait(c.ctx(), r.name, wait); err != nil && !errors.Is(err, tiers.ErrNotFound) {
+		ctx, stop := c.attend()
+		err := s.store.Wait(ctx, r.name, wait)
+		stop()
+		if err != nil && !errors.Is(err, tiers.ErrNotFound) {
 			return nil, err
 		}
 	}
@@ -178,7 +181,7 @@ func (r *reading) answer(entry tiers.Entry, payload []byte) error {
 	r.c.tier = entry.Tier
 	r.c.w.WriteHeader(status)
 	first, second := cut(part, prefix, payload)
-	err = r.c.w.writeAll(first, second)
+	_, err = r.c.w.send(first, second)
 	r.s.metrics.sent(entry.Tier, r.c.w.sent)
 	if err == nil && !partial {
 		r.s.metrics.saved(entry.Meta.Cost)

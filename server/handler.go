@@ -16,9 +16,8 @@ import (
 
 // ServeHTTP is the wrapper around everything: whatever a request asks for, it passes here first.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: newResponse(w, s.config.pace), r: r, id: requestID(r), op: "unknown"}
-	link := linkOf(r.Context())
-	link.call, c.w.conn = c, link.conn
+	c := &call{w: newResponse(w.(writer), s.config.pace), r: r, id: requestID(r), op: "unknown"}
+	linkOf(r.Context()).call = c
 	start := time.Now()
 	defer func() {
 		c.keep(s, 0)
@@ -63,7 +62,7 @@ func (s *Server) admit(c *call) error {
 	if r.ContentLength != 0 {
 		// Until a handler reads the body at its own pace; a body that no handler reads must not hold up
 		// the connection either.
-		if err := c.w.control.SetReadDeadline(time.Now().Add(s.config.pace.stall)); err != nil {
+		if err := c.w.SetReadDeadline(time.Now().Add(s.config.pace.stall)); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -26,15 +25,13 @@ func (s *Server) listen() error {
 		s.addrs = append(s.addrs, l.Addr())
 		if s.certificate.cert != "" {
 			l = tls.NewListener(l, s.certificate.config())
-		} else {
-			l = connListener{l}
 		}
 		s.listeners = append(s.listeners, l)
 	}
 	if s.config.Socket != "" && errs == nil {
 		l, err := listenSocket(s.config.Socket, s.config.SocketMode)
 		if err == nil {
-			s.listeners = append(s.listeners, connListener{l})
+			s.listeners = append(s.listeners, l)
 		}
 		errs = append(errs, err)
 	}
@@ -165,18 +162,4 @@ func (l *socketListener) Close() error {
 		return os.Remove(l.path)
 	}
 	return err
-}
-
-// track bounds the connections. Who comes when the service is full is turned away: those inside have work in
-// progress.
-func (s *Server) track(conn net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		if s.connections.Add(1) > int64(s.budget.Connections) {
-			s.metrics.rejected.WithLabelValues("connections").Inc()
-			_ = conn.Close() // the server finds it closed and reports that, too
-		}
-	case http.StateClosed, http.StateHijacked:
-		s.connections.Add(-1)
-	}
 }

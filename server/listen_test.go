@@ -232,12 +232,12 @@ func TestTLS(t *testing.T) {
 
 // TestConnectionLimit fills the service: who comes then is turned away, until somebody leaves.
 func TestConnectionLimit(t *testing.T) {
-	v := run(t, testConfig(t), func(s *Server) { s.budget.Connections = 3 })
+	v := run(t, testConfig(t), func(s *Server) { s.http.MaxConnections = 3 })
 	var inside []net.Conn
 	for range 3 {
 		inside = append(inside, dial(t, v))
 	}
-	eventually(t, "the connections", func() bool { return v.connections.Load() == 3 })
+	eventually(t, "the connections", func() bool { return v.http.Connections() == 3 })
 	turned := dial(t, v)
 	defer turned.Close()
 	if _, err := turned.Read(make([]byte, 1)); err == nil {
@@ -246,7 +246,7 @@ func TestConnectionLimit(t *testing.T) {
 	for _, conn := range inside {
 		conn.Close()
 	}
-	eventually(t, "the leaving", func() bool { return v.connections.Load() == 0 })
+	eventually(t, "the leaving", func() bool { return v.http.Connections() == 0 })
 	shot{method: "GET", path: "/livez"}.do(t, v.client(), v, 200)
 }
 

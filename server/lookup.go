@@ -33,7 +33,12 @@ func (s *Server) lookup(c *call) error {
 		}
 		l.Claim = &tiers.ClaimWish{Owner: req.Claim.Owner, TTL: req.Claim.TTL()}
 	}
-	answer, err := s.store.Lookup(c.ctx(), l)
+	ctx, stop := c.ctx(), func() {}
+	if l.Wait > 0 {
+		ctx, stop = c.attend()
+	}
+	answer, err := s.store.Lookup(ctx, l)
+	stop()
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/keepsight/keepsight/api"
 	"github.com/keepsight/keepsight/api/client"
+	"github.com/keepsight/keepsight/internal/http1"
 	"github.com/keepsight/keepsight/tiers"
 )
 
@@ -351,8 +351,9 @@ func TestLargeAnswer(t *testing.T) {
 }
 
 // A deadConnection is an answer whose client has gone, as the first flush finds out.
-type deadConnection struct{ http.ResponseWriter }
+type deadConnection struct{ writer }
 
+func (deadConnection) Pace(http1.Full)   {}
 func (deadConnection) FlushError() error { return net.ErrClosed }
 
 // TestFetchReleases lets a client go while the next embedding is being read: it is released when it comes.
@@ -366,7 +367,7 @@ func TestFetchReleases(t *testing.T) {
 	next := make(chan fetched, 1)
 	f := frames{
 		s:      v.Server,
-		c:      &call{w: newResponse(deadConnection{httptest.NewRecorder()}, defaultPace)},
+		c:      &call{w: newResponse(deadConnection{}, defaultPace)},
 		giveUp: func() { next <- fetched{embedding: e, tier: tier} }, // the read ends at once
 	}
 	if err := f.write(next); !errors.Is(err, errClientGone) {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"io"
-	"net/http"
 	"time"
 )
 
@@ -49,22 +48,22 @@ func (m *meter) duration(n int64) time.Duration {
 
 // A pacedBody reads a request's body under a moving deadline.
 type pacedBody struct {
-	body    io.Reader
-	control *http.ResponseController
-	meter   meter
+	body  io.Reader
+	w     *response // sets the deadlines of the connection
+	meter meter
 }
 
 // paced returns the call's body. Its first Read answers Expect: 100-continue.
 func (s *Server) paced(c *call) *pacedBody {
-	return &pacedBody{body: c.r.Body, control: c.w.control, meter: meter{pace: s.config.pace}}
+	return &pacedBody{body: c.r.Body, w: c.w, meter: meter{pace: s.config.pace}}
 }
 
-// Read implements io.Reader. The deadline ends with the body: net/http clears it when it begins to watch the
-// connection for the client's leaving.
+// Read implements io.Reader. The deadline ends with the body: the connection sets one of its own for the next
+// request.
 func (b *pacedBody) Read(p []byte) (int, error) {
 	begin := time.Now()
 	if deadline, fresh := b.meter.next(begin, 0); fresh {
-		if err := b.control.SetReadDeadline(deadline); err != nil {
+		if err := b.w.SetReadDeadline(deadline); err != nil {
 			return 0, err
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/keepsight/keepsight/internal/http1"
 	"github.com/keepsight/keepsight/tiers"
 	"github.com/keepsight/keepsight/tiers/arena"
 )
@@ -57,12 +58,11 @@ type Server struct {
 
 	listeners   []net.Listener
 	addrs       []net.Addr // of TCP
-	http        *http.Server
+	http        *http1.Server
 	echo        *echo.Echo
 	origin      http.CrossOriginProtection
 	buffers     sync.Pool           // of *[]byte, for JSON bodies and lookup answers
 	json        *semaphore.Weighted // of Budget.JSONBytes
-	connections atomic.Int64
 
 	draining   atomic.Bool // /readyz says 503
 	refusing   atomic.Bool // nothing new is begun
@@ -105,19 +105,16 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.metrics.registry.MustRegister(collector{s})
 	s.echo = s.router()
-	s.http = &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: c.pace.header,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ConnContext:       withLink,
-		ConnState:         s.track,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		Protocols:         new(http.Protocols),
-		// Else net/http answers OPTIONS * to strangers by itself.
-		DisableGeneralOptionsHandler: true,
+	s.http = &http1.Server{
+		Handler:        s,
+		HeadTimeout:    c.pace.header,
+		IdleTimeout:    idleTimeout,
+		MaxHeadBytes:   maxHeaderBytes,
+		MaxConnections: s.budget.Connections,
+		Rejected:       s.metrics.rejected.WithLabelValues("connections").Inc,
+		Failed:         func(what string, cause any) { s.log.Warn("connection failed", "during", what, "error", cause) },
+		Context:        withLink,
 	}
-	s.http.Protocols.SetHTTP1(true) // HTTP/2 moves large bodies at half the speed
 	if ctx.Err() != nil {
 		return nil, errors.Join(ctx.Err(), s.Close())
 	}

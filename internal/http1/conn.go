@@ -1,0 +1,162 @@
+package http1
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	// readBuffer holds the usual head; large reads of a body go past it.
+	readBuffer = 4 << 10
+	// refresh is how far the deadline for the next request may be off before it is set anew: setting it costs as
+	// much as parsing a header.
+	refresh = time.Second
+	// discardBytes is how much of a body that nobody wants is read to keep a connection: less than a new one costs.
+	discardBytes = 64 << 10
+	// linger is how long a connection whose client may still be sending is kept before it is closed: closing it at
+	// once would take back the answer that is on its way.
+	linger = 500 * time.Millisecond
+)
+
+// A conn is one connection. It belongs to the goroutine that serves it, but for busy.
+type conn struct {
+	server *Server
+	socket *socket
+	r      *bufio.Reader
+	quota  int64 // how many more bytes may be read of a head
+	next   time.Time
+	remote string
+	ctx    context.Context
+	busy   bool // a request is under way; guarded by Server.mu
+	head   []byte
+}
+
+func newConn(s *Server, accepted net.Conn) (*conn, error) {
+	socket, err := newSocket(accepted)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{server: s, socket: socket, remote: accepted.RemoteAddr().String()}
+	c.r = bufio.NewReaderSize(readerFunc(c.read), readBuffer)
+	ctx := context.WithValue(s.ctx, http.LocalAddrContextKey, accepted.LocalAddr())
+	c.ctx = s.Context(ctx, accepted)
+	return c, nil
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// read is what fills the buffer: of a head, no more than may be read of it.
+func (c *conn) read(p []byte) (int, error) {
+	if c.quota <= 0 {
+		return 0, errHeadTooLarge
+	}
+	n, err := c.socket.Read(p[:min(int64(len(p)), c.quota)])
+	c.quota -= int64(n)
+	return n, err
+}
+
+// serve answers requests until the client or the server has enough.
+func (c *conn) serve() {
+	defer c.server.forget(c)
+	defer func() { _ = c.socket.Close() }() // the client may have closed it already
+	if !c.shakeHands() {
+		return
+	}
+	for c.awaitRequest() {
+		if !c.server.begin(c) {
+			return
+		}
+		keep := c.exchange()
+		if !c.server.end(c) || !keep {
+			return
+		}
+	}
+}
+
+// shakeHands does what TLS begins with, in time.
+func (c *conn) shakeHands() bool {
+	secure, ok := c.socket.Conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, c.server.HeadTimeout)
+	defer cancel()
+	return secure.HandshakeContext(ctx) == nil // a client that does not manage hears of it from TLS
+}
+
+// awaitRequest waits for the first byte of a request.
+func (c *conn) awaitRequest() bool {
+	c.quota = int64(c.server.MaxHeadBytes) + readBuffer // the front of a body may come with it
+	if c.r.Buffered() > 0 {
+		return true
+	}
+	if next := time.Now().Add(c.server.IdleTimeout); next.Sub(c.next) > refresh {
+		if c.SetReadDeadline(next) != nil {
+			return false
+		}
+		c.next = next
+	}
+	_, err := c.r.Peek(1)
+	return err == nil
+}
+
+// SetReadDeadline sets the deadline of reads, and forgets that of the next request.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.next = time.Time{}
+	return c.socket.SetReadDeadline(t)
+}
+
+// exchange reads a request and answers it, and reports whether the connection is fit for another.
+func (c *conn) exchange() (keep bool) {
+	request, err := c.readRequest()
+	if err != nil {
+		c.refuse(err)
+		return false
+	}
+	c.quota = math.MaxInt64
+	body := newBody(c, request)
+	w := newResponse(c, request, body)
+	if !c.handle(w, request) || w.finish() != nil {
+		return false
+	}
+	if w.last || !body.discard() {
+		c.lingerOn()
+		return false
+	}
+	return true
+}
+
+// handle calls the handler, and reports whether it came to an end of its own.
+func (c *conn) handle(w *Response, r *http.Request) (ended bool) {
+	defer func() {
+		switch cause := recover(); cause {
+		case nil:
+		case http.ErrAbortHandler:
+			ended = false
+		default:
+			ended = false
+			c.server.Failed("panic", string(debug.Stack()))
+		}
+	}()
+	c.server.Handler.ServeHTTP(w, r)
+	return true
+}
+
+// lingerOn tells the client that nothing more comes, and reads what it still sends for a moment.
+func (c *conn) lingerOn() {
+	if half, ok := c.socket.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	if c.SetReadDeadline(time.Now().Add(linger)) == nil {
+		_, _ = io.Copy(io.Discard, c.socket) // it ends with the client, or at the deadline
+	}
+}
