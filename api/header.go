@@ -87,15 +87,18 @@ func asIs(s string) (string, error) { return s, nil }
 
 func setTensor(h http.Header, dtype string, shape []int64, meta json.RawMessage) {
 	if dtype != "" {
-		h.Set(HeaderDType, dtype)
-		h.Set(HeaderShape, FormatShape(shape))
+		set(h, HeaderDType, dtype)
+		set(h, HeaderShape, FormatShape(shape))
 	}
 	setIf(h, meta != nil, HeaderMeta, string(meta))
 }
 
+// set is h.Set for a name in canonical form, which all constants here are.
+func set(h http.Header, name, value string) { h[name] = []string{value} }
+
 func setIf(h http.Header, cond bool, name, value string) {
 	if cond {
-		h.Set(name, value)
+		set(h, name, value)
 	}
 }
 

@@ -16,8 +16,8 @@ type Stat struct {
 
 // Set writes the headers of a response that holds raw bytes. Content-Length is the caller's.
 func (s Stat) Set(h http.Header) {
-	h.Set("Content-Type", MediaRaw)
-	h.Set("ETag", FormatETag(s.Sum))
+	set(h, "Content-Type", MediaRaw)
+	set(h, "Etag", FormatETag(s.Sum))
 	s.set(h)
 }
 
@@ -29,8 +29,8 @@ func (s Stat) SetSafetensors(h http.Header, header []byte) {
 }
 
 func (s Stat) set(h http.Header) {
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Vary", "Accept")
+	set(h, "Accept-Ranges", "bytes")
+	set(h, "Vary", "Accept")
 	setTensor(h, s.DType, s.Shape, s.Meta)
 	setIf(h, s.Cost > 0, HeaderEncodeCost, FormatSeconds(s.Cost))
 	setIf(h, s.TTL > 0, HeaderTTL, FormatSeconds(s.TTL))

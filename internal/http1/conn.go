@@ -35,7 +35,8 @@ type conn struct {
 	remote string
 	ctx    context.Context
 	busy   bool // a request is under way; guarded by Server.mu
-	head   []byte
+	w      Response
+	body   body
 }
 
 func newConn(s *Server, accepted net.Conn) (*conn, error) {
@@ -44,6 +45,8 @@ func newConn(s *Server, accepted net.Conn) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{server: s, socket: socket, remote: accepted.RemoteAddr().String()}
+	c.body.conn = c
+	c.w = Response{conn: c, body: &c.body, header: make(http.Header)}
 	c.r = bufio.NewReaderSize(readerFunc(c.read), readBuffer)
 	ctx := context.WithValue(s.ctx, http.LocalAddrContextKey, accepted.LocalAddr())
 	c.ctx = s.Context(ctx, accepted)
@@ -123,12 +126,11 @@ func (c *conn) exchange() (keep bool) {
 		return false
 	}
 	c.quota = math.MaxInt64
-	body := newBody(c, request)
-	w := newResponse(c, request, body)
-	if !c.handle(w, request) || w.finish() != nil {
+	c.w.begin(request)
+	if !c.handle(request) || c.w.finish() != nil {
 		return false
 	}
-	if w.last || !body.discard() {
+	if c.w.last || !c.body.discard() {
 		c.lingerOn()
 		return false
 	}
@@ -136,7 +138,7 @@ func (c *conn) exchange() (keep bool) {
 }
 
 // handle calls the handler, and reports whether it came to an end of its own.
-func (c *conn) handle(w *Response, r *http.Request) (ended bool) {
+func (c *conn) handle(r *http.Request) (ended bool) {
 	defer func() {
 		switch cause := recover(); cause {
 		case nil:
@@ -147,7 +149,7 @@ func (c *conn) handle(w *Response, r *http.Request) (ended bool) {
 			c.server.Failed("panic", string(debug.Stack()))
 		}
 	}()
-	c.server.Handler.ServeHTTP(w, r)
+	c.server.Handler.ServeHTTP(&c.w, r)
 	return true
 }
 

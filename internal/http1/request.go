@@ -100,14 +100,13 @@ type body struct {
 	done bool          // it was read to its end
 }
 
-// newBody takes the place of the request's body.
-func newBody(c *conn, r *http.Request) *body {
-	b := &body{conn: c, rest: r.Body, left: r.ContentLength, done: r.ContentLength == 0}
+// begin takes the place of a request's body.
+func (b *body) begin(r *http.Request) {
+	*b = body{conn: b.conn, rest: r.Body, left: r.ContentLength, done: r.ContentLength == 0}
 	if !b.done {
 		b.ask = r.ProtoAtLeast(1, 1) && r.Header.Get("Expect") != ""
 		r.Body = b
 	}
-	return b
 }
 
 // Read implements io.Reader.

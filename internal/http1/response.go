@@ -29,18 +29,21 @@ type Response struct {
 	err     error  // of an earlier write
 }
 
-func newResponse(c *conn, r *http.Request, b *body) *Response {
-	w := &Response{
-		conn:   c,
-		body:   b,
-		header: make(http.Header),
+// begin makes w the answer to another request. A connection has one of each: handlers are done with them when they
+// return.
+func (w *Response) begin(r *http.Request) {
+	clear(w.header)
+	*w = Response{
+		conn:   w.conn,
+		header: w.header,
+		held:   w.held[:0],
+		body:   w.body,
+		full:   w.impatience,
 		bare:   r.Method == http.MethodHead,
 		old:    !r.ProtoAtLeast(1, 1),
 		last:   r.Close,
-		held:   c.head[:0],
 	}
-	w.full = w.impatience
-	return w
+	w.body.begin(r)
 }
 
 // impatience is the pace of a response whose handler sets no other.
@@ -167,7 +170,7 @@ func (w *Response) Send(parts ...[]byte) (int64, error) {
 		return n, nil
 	}
 	held := int64(len(w.held))
-	sent, err := w.conn.socket.send(w.full, append([][]byte{w.held}, parts...))
+	sent, err := w.conn.socket.send(w.full, w.held, parts...)
 	w.held, w.err = w.held[:0], err
 	w.endChunk()
 	return max(0, sent-held), err
@@ -182,7 +185,7 @@ func (w *Response) endChunk() {
 // flush sends what is held.
 func (w *Response) flush() error {
 	if w.err == nil && len(w.held) > 0 {
-		_, w.err = w.conn.socket.send(w.full, [][]byte{w.held})
+		_, w.err = w.conn.socket.send(w.full, w.held)
 		w.held = w.held[:0]
 	}
 	return w.err
@@ -212,9 +215,7 @@ func (w *Response) finish() error {
 	if w.chunked {
 		w.held = append(w.held, "0\r\n\r\n"...)
 	}
-	err := w.flush()
-	w.conn.head = w.held[:0] // for the next answer
-	return err
+	return w.flush()
 }
 
 // SetReadDeadline sets the deadline for reads of the request's body.

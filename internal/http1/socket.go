@@ -18,10 +18,17 @@ import (
 // another thread, and having found one such call goes on looking every 20 µs. GETs of 64 KiB made one futex call for
 // every two and one nanosleep for nearly every one; now they make one of either for a hundred, and take 0.85 of the
 // processor time.
+//
+// One goroutine at a time reads, and one writes: what a call needs is kept here, not made for each.
 type socket struct {
 	net.Conn
 	raw   syscall.RawConn // nil: TLS, or something else that is not a socket
 	armed bool            // a write deadline is in force
+
+	in    reading
+	out   vector
+	read  func(fd uintptr) bool // in.try
+	write func(fd uintptr) bool // out.try
 }
 
 const (
@@ -36,6 +43,7 @@ const (
 
 func newSocket(conn net.Conn) (*socket, error) {
 	s := &socket{Conn: conn}
+	s.read, s.write = s.in.try, s.out.try
 	switch plain := conn.(type) {
 	case *net.TCPConn:
 		raw, err := plain.SyscallConn()
@@ -57,25 +65,32 @@ func (s *socket) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	waitErr := s.raw.Read(func(fd uintptr) (done bool) {
-		n, err = quietRead(fd, p)
-		return err != unix.EAGAIN
-	})
+	s.in = reading{p: p}
+	err = s.raw.Read(s.read)
+	n, failed := s.in.n, s.in.err
+	s.in = reading{} // p is the caller's
 	switch {
-	case waitErr != nil:
-		return 0, waitErr
 	case err != nil:
-		return 0, s.failure("read", err)
+		return 0, err
+	case failed != nil:
+		return 0, s.failure("read", failed)
 	case n == 0:
 		return 0, io.EOF
 	}
 	return n, nil
 }
 
-// SetWriteDeadline implements net.Conn.
-func (s *socket) SetWriteDeadline(t time.Time) error {
-	s.armed = !t.IsZero()
-	return s.Conn.SetWriteDeadline(t)
+// A reading is one read, and what came of it.
+type reading struct {
+	p   []byte
+	n   int
+	err error
+}
+
+// try reads, unless there is nothing to read yet.
+func (r *reading) try(fd uintptr) (done bool) {
+	r.n, r.err = quietRead(fd, r.p)
+	return r.err != unix.EAGAIN
 }
 
 // failure is a failed system call as package net reports it.
@@ -88,61 +103,65 @@ func (s *socket) failure(call string, err error) error {
 // the last time, and how many are to follow. It sets a write deadline, and an error of it ends the sending.
 type Full func(taken, left int64) error
 
-// send writes all parts, of which it keeps no count afterwards. There is no deadline before the socket is full.
-func (s *socket) send(full Full, parts [][]byte) (sent int64, err error) {
+// send writes head and parts, one after the other. There is no deadline before the socket is full.
+func (s *socket) send(full Full, head []byte, parts ...[]byte) (sent int64, err error) {
 	if s.armed { // for an answer before, and long over
 		if err := s.SetWriteDeadline(time.Time{}); err != nil {
 			return 0, err
 		}
 	}
-	v := vector{parts: parts, full: full}
+	v := &s.out
+	v.parts = append(append(v.parts[:0], head), parts...)
+	v.next, v.full, v.sent, v.told, v.err = 0, full, 0, 0, nil
 	if s.raw == nil {
-		err := v.copyTo(s.Conn)
-		return v.sent, err
+		v.err = v.copyTo(s.Conn)
+	} else {
+		err = s.raw.Write(s.write)
 	}
-	waitErr := s.raw.Write(func(fd uintptr) (done bool) {
-		done, err = v.write(fd)
-		return done
-	})
-	if errno, ok := err.(syscall.Errno); ok {
-		err = s.failure("writev", errno)
+	if errno, ok := v.err.(syscall.Errno); ok {
+		v.err = s.failure("writev", errno)
 	}
-	return v.sent, errors.Join(waitErr, err)
+	clear(v.parts) // they are the caller's
+	return v.sent, errors.Join(err, v.err)
 }
 
 // A vector is slices of memory on their way to a client.
 type vector struct {
-	parts [][]byte // not sent yet
+	parts [][]byte
+	next  int // the first part that is not sent yet
 	full  Full
 	sent  int64
 	told  int64 // how much of it full has heard of
+	err   error
 }
 
-// write sends what the socket takes. It is not done when the socket is full: then the poller calls again once it
-// takes more, or ends the waiting at the deadline.
-func (v *vector) write(fd uintptr) (done bool, err error) {
-	for len(v.parts) > 0 {
-		n, err := writev(fd, v.parts)
+// try sends what the socket takes. It is not done when the socket is full: then the poller calls again once it takes
+// more, or ends the waiting at the deadline.
+func (v *vector) try(fd uintptr) (done bool) {
+	for v.next < len(v.parts) {
+		n, err := writev(fd, v.parts[v.next:])
 		switch err {
 		case nil:
 			v.advance(n)
 		case unix.EAGAIN:
-			err := v.tell()
-			return err != nil, err
+			v.err = v.tell()
+			return v.err != nil
 		default:
-			return true, err
+			v.err = err
+			return true
 		}
 	}
-	return true, nil
+	return true
 }
 
 // copyTo writes to what cannot say that it is full, a step at a time.
 func (v *vector) copyTo(w io.Writer) error {
-	for len(v.parts) > 0 {
+	for v.next < len(v.parts) {
 		if err := v.tell(); err != nil {
 			return err
 		}
-		n, err := w.Write(v.parts[0][:min(len(v.parts[0]), step)])
+		part := v.parts[v.next]
+		n, err := w.Write(part[:min(len(part), step)])
 		v.advance(n)
 		if err != nil {
 			return err
@@ -151,22 +170,22 @@ func (v *vector) copyTo(w io.Writer) error {
 	return nil
 }
 
-// advance drops what was sent, and parts of which nothing is left.
+// advance passes over what was sent, and over parts of which nothing is left.
 func (v *vector) advance(n int) {
 	v.sent += int64(n)
-	for len(v.parts) > 0 && n >= len(v.parts[0]) {
-		n -= len(v.parts[0])
-		v.parts = v.parts[1:]
+	for v.next < len(v.parts) && n >= len(v.parts[v.next]) {
+		n -= len(v.parts[v.next])
+		v.next++
 	}
 	if n > 0 {
-		v.parts[0] = v.parts[0][n:]
+		v.parts[v.next] = v.parts[v.next][n:]
 	}
 }
 
 func (v *vector) tell() error {
 	taken := v.sent - v.told
 	v.told = v.sent
-	return v.full(taken, min(size(v.parts), step))
+	return v.full(taken, min(size(v.parts[v.next:]), step))
 }
 
 func size(parts [][]byte) (n int64) {
