@@ -1,5 +1,8 @@
 // Command loadtest sends the traffic of inference engines to keepsight and to servers that it is compared with,
 // checks every byte that comes back, and shows what it found: go run ./loadtest --help.
+//
+// The package is flags and their wiring; package load is the library. A test owns what it starts, servers and
+// directories, and leaves none of it behind.
 package main
 
 import (
@@ -12,7 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // who interrupts twice does not want to wait for anything
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

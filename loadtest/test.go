@@ -6,13 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
-	"github.com/keepsight/keepsight/internal/encoder"
 	"github.com/keepsight/keepsight/loadtest/load"
 	"github.com/keepsight/keepsight/loadtest/peer"
 	"github.com/keepsight/keepsight/loadtest/report"
@@ -27,8 +23,12 @@ type test struct {
 	conditions []load.Condition
 	dir        string // for what is built; removed at the end
 	peers      []*peer.Peer
+	notes      []string // sentences above the tables
 	report     report.Report
 }
+
+// maxLife bounds a test and the servers that it starts, whatever hangs.
+const maxLife = 6 * time.Hour
 
 func newTest(f flags, args []string, out, errs io.Writer) *test {
 	return &test{flags: f, args: args, out: out, line: newProgress(errs)}
@@ -37,7 +37,7 @@ func newTest(f flags, args []string, out, errs io.Writer) *test {
 // run does what the flags say and shows what came of it.
 func (t *test) run(ctx context.Context) (err error) {
 	if t.ServeRaw != 0 {
-		return serveRaw(t.ServeRaw)
+		return serveRaw(ctx, t.ServeRaw)
 	}
 	if t.conditions, err = t.check(); err != nil {
 		return err
@@ -48,28 +48,31 @@ func (t *test) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, t.close()) }()
 	t.report = report.Report{
 		Title:   "keepsight load test",
-		Command: strings.Join(append([]string{"go run ./loadtest"}, t.args...), " "),
+		Command: commandLine(t.args),
 		Made:    time.Now(),
 		Machine: machineNow(t.Congestion),
 	}
+	ctx, cancel := context.WithTimeout(ctx, maxLife)
+	defer cancel()
+	err = t.scenario()(ctx)
+	t.line.clear()
+	if err != nil && len(t.report.Results) == 0 {
+		return err
+	}
+	// What was measured before an interrupt is shown, too.
+	return errors.Join(err, t.write(), t.judge())
+}
+
+func (t *test) scenario() func(context.Context) error {
 	switch {
 	case t.Compare:
-		err = t.compare(ctx)
+		return t.compare
 	case t.Scenario == "serving":
-		err = t.serving(ctx)
+		return t.serving
 	case t.Scenario == "overload":
-		err = t.overload(ctx)
-	default:
-		err = t.traffic(ctx)
+		return t.overload
 	}
-	t.line.clear()
-	if err != nil {
-		return err
-	}
-	if err := t.write(); err != nil {
-		return err
-	}
-	return t.judge()
+	return t.traffic
 }
 
 // close ends what was started.
@@ -81,8 +84,16 @@ func (t *test) close() error {
 	return errors.Join(errs...)
 }
 
+// notef remembers a sentence for the terminal.
+func (t *test) notef(format string, args ...any) {
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
+}
+
 // write shows the report in every form that was asked for.
 func (t *test) write() error {
+	for _, note := range t.notes {
+		fmt.Fprintln(t.out, note)
+	}
 	if err := report.WriteTable(t.out, t.report); err != nil {
 		return err
 	}
@@ -111,21 +122,28 @@ func (t *test) write() error {
 func writeFile(name string, write func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	return errors.Join(write(f), f.Close())
 }
 
-// judge returns an error if a byte was wrong or a condition is not met.
+// judge returns an error if a byte was wrong, nothing succeeded, or a condition is not met.
 func (t *test) judge() error {
 	var errs []error
 	for _, r := range t.report.Results {
 		if r.Wrong > 0 {
 			errs = append(errs, fmt.Errorf("%s, %s: %d values with wrong bytes: %s", r.Target, r.Traffic, r.Wrong, r.FirstError))
 		}
+		if r.Operations() == 0 {
+			errs = append(errs, fmt.Errorf("%s, %s: nothing succeeded: %d errors, %d refused, %d unanswered: %s",
+				r.Target, r.Traffic, r.Errors, r.Refused, r.Unanswered, r.FirstError))
+		}
 		for _, c := range t.conditions {
 			errs = append(errs, c.Check(r))
 		}
+	}
+	if t.report.Compare != nil {
+		errs = append(errs, t.report.Compare.Check())
 	}
 	return errors.Join(errs...)
 }
@@ -138,120 +156,22 @@ func (t *test) duration(usual time.Duration) time.Duration {
 	return t.Duration
 }
 
-// targets are those that run already, or a keepsight started for this run.
-func (t *test) targets(ctx context.Context) ([]load.Target, error) {
-	if len(t.Target) == 0 {
-		p, err := t.start(ctx, func(program string, o peer.Options) (*peer.Peer, error) {
-			return peer.Keepsight(ctx, program, t.DiskSize.Of(0), o)
-		})
-		if err != nil {
-			return nil, err
+// verify is what was asked for or the usual.
+func (t *test) verify(usual load.Verify) load.Verify {
+	if t.Verify == "auto" {
+		return usual
+	}
+	return load.Verify(t.Verify)
+}
+
+// commandLine is what makes a report again, as one writes it in a shell.
+func commandLine(args []string) string {
+	words := []string{"go run ./loadtest"}
+	for _, arg := range args {
+		if arg == "" || strings.ContainsAny(arg, " \t\n\"'\\$`<>|&;()*?[]#~!{}") {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
-		return p.Targets, nil
+		words = append(words, arg)
 	}
-	var targets []load.Target
-	for _, url := range t.Target {
-		target := load.Target{Name: url, URL: url, Namespace: t.Namespace, Token: t.Token}
-		if err := target.Validate(t.AllowRemote); err != nil {
-			return nil, usageError{err}
-		}
-		targets = append(targets, target)
-	}
-	return targets, nil
-}
-
-// start runs a keepsight and remembers to end it.
-func (t *test) start(ctx context.Context, start func(program string, o peer.Options) (*peer.Peer, error)) (*peer.Peer, error) {
-	program, err := t.program(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p, err := start(program, t.peerOptions())
-	if err != nil {
-		return nil, err
-	}
-	t.keep(p)
-	return p, nil
-}
-
-func (t *test) keep(p *peer.Peer) {
-	t.peers = append(t.peers, p)
-	if p.Version != "" {
-		t.report.Machine.Versions[p.Name] = p.Version
-	}
-	for i := range p.Targets {
-		p.Targets[i].Namespace = t.Namespace
-	}
-}
-
-func (t *test) peerOptions() peer.Options {
-	return peer.Options{MemoryBytes: t.Memory.Of(0), Congestion: t.Congestion}
-}
-
-// program returns the keepsight to start.
-func (t *test) program(ctx context.Context) (string, error) {
-	if t.Keepsight != "" {
-		return t.Keepsight, nil
-	}
-	t.line.show("building keepsight")
-	program := filepath.Join(t.dir, "keepsight")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/keepsight/keepsight")
-	if printed, err := build.CombinedOutput(); err != nil {
-		return "", usagef("keepsight cannot be built here (%w), give --keepsight FILE:\n%s", err, printed)
-	}
-	t.Keepsight = program
-	return program, nil
-}
-
-// outputs returns whose outputs are stored, and the size of the largest.
-func (t *test) outputs() (outputs []encoder.Output, largest int64, err error) {
-	switch {
-	case t.Size != nil:
-		bytes := t.Size.Of(0)
-		if bytes < load.MinValue {
-			return nil, 0, usagef("--size must be at least %d bytes", load.MinValue)
-		}
-		return nil, bytes, nil
-	case t.Encoder == mixed:
-		outputs = encoder.Outputs()
-	default:
-		o, err := encoder.ByName(t.Encoder)
-		if err != nil {
-			return nil, 0, usageError{err}
-		}
-		outputs = []encoder.Output{o}
-	}
-	return outputs, outputs[len(outputs)-1].Size(), nil
-}
-
-// machineNow says where this runs.
-func machineNow(congestion string) report.Machine {
-	m := report.Machine{Cores: runtime.NumCPU(), Congestion: congestion, Versions: map[string]string{"Go": runtime.Version()}}
-	if m.Congestion == "" {
-		m.Congestion = firstLine("/proc/sys/net/ipv4/tcp_congestion_control")
-	}
-	m.Kernel = firstLine("/proc/sys/kernel/osrelease")
-	m.CPU = fieldOf("/proc/cpuinfo", "model name")
-	var kilobytes int64
-	if _, err := fmt.Sscan(fieldOf("/proc/meminfo", "MemTotal"), &kilobytes); err == nil {
-		m.MemoryBytes = kilobytes << 10
-	}
-	return m
-}
-
-func firstLine(file string) string {
-	content, _ := os.ReadFile(file)
-	line, _, _ := strings.Cut(string(content), "\n")
-	return line
-}
-
-// fieldOf returns the value of the first "name : value" line.
-func fieldOf(file, name string) string {
-	content, _ := os.ReadFile(file)
-	for line := range strings.Lines(string(content)) {
-		if field, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(field) == name {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
+	return strings.Join(words, " ")
 }

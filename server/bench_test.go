@@ -159,3 +159,43 @@ func BenchmarkGet(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFetch reads 8 MiB from host memory as one embedding of a GET, and as several of one fetch: what an engine
+// saves by asking for all of a request's images at once.
+func BenchmarkFetch(b *testing.B) {
+	const size = 1 << 20
+	keys := make([]string, benchSize/size)
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+	}
+	for _, transport := range []string{"unix", "tcp"} {
+		v := start(b, prefaulted, noDisk)
+		c := v.benchClients(b)[transport]
+		body := payload("k", benchSize)
+		for i, key := range keys {
+			if _, err := c.Put(b.Context(), "ns", key, body[i*size:][:size], api.PutHeader{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(transport+"/gets", func(b *testing.B) {
+			b.SetBytes(benchSize)
+			for b.Loop() {
+				for i, key := range keys {
+					if _, err := c.Get(context.Background(), "ns", key, body[i*size:][:size], client.GetOptions{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+		b.Run(transport+"/fetch", func(b *testing.B) {
+			b.SetBytes(benchSize)
+			for b.Loop() {
+				results, err := c.Fetch(context.Background(), "ns", api.FetchRequest{Keys: keys},
+					func(i int, _ api.Tensor) []byte { return body[i*size:][:size] })
+				if err != nil || results[len(keys)-1].State != api.Hit {
+					b.Fatal(results, err)
+				}
+			}
+		})
+	}
+}

@@ -2,18 +2,25 @@
 //
 // A [Process] is owned by who started it, who ends it with Kill. It also ends when its context does, and when this
 // program dies, however that happens. What it prints goes to a file, whose end explains why it did not serve.
+//
+// It leads a process group of its own: what it has started ends with it, and a terminal's interrupt reaches this
+// program alone, which then ends its children in its own order.
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -32,6 +39,9 @@ type Options struct {
 	Log  string   // path of the file that it prints to; appended to
 	// Ready reports whether the process serves. It is asked until it does.
 	Ready func(context.Context) error
+	// Orphaned is what the process is sent when this program dies without having ended it; zero: SIGKILL. One
+	// that has workers needs a signal that lets it end them.
+	Orphaned syscall.Signal
 }
 
 // A Process is a running child.
@@ -50,19 +60,36 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	defer log.Close() // the child has its own copy
 	p := &Process{cmd: exec.CommandContext(ctx, o.Path, o.Args...), log: o.Log, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = log, log, o.Env
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: cmp.Or(o.Orphaned, syscall.SIGKILL)}
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Path, err)
 	}
-	go func() {
-		_ = p.cmd.Wait() // how it ended is in the log
-		close(p.exited)
-	}()
 	if err := p.awaitReady(ctx, o.Ready); err != nil {
 		p.Kill()
 		return nil, p.Explain(err)
 	}
 	return p, nil
+}
+
+// run starts the child and waits for its end, on one thread: the kernel takes a parent for dead when the thread that
+// started the child ends, and any thread that Go may use for something else may end.
+func (p *Process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.exited)
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	// What the child has started does not end by itself. It is ended before the child is reaped: after that, the
+	// number of the group may be another's.
+	for unix.Waitid(unix.P_PID, p.PID(), nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
+	_ = p.cmd.Wait() // how it ended is in the log
 }
 
 func (p *Process) awaitReady(ctx context.Context, ready func(context.Context) error) error {
@@ -92,7 +119,7 @@ func (p *Process) Kill() {
 	if p == nil {
 		return
 	}
-	_ = p.cmd.Process.Kill() // fails if it ended already
+	_ = p.cmd.Process.Kill() // fails if it ended already; the rest of the group follows
 	<-p.exited
 }
 

@@ -1,6 +1,11 @@
 package compare
 
-import "github.com/keepsight/keepsight/loadtest/load"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/keepsight/keepsight/loadtest/load"
+)
 
 // A Result holds targets against each other.
 type Result struct {
@@ -31,20 +36,28 @@ type Cell struct {
 	P50            float64 `json:"p50_seconds"`
 	P99            float64 `json:"p99_seconds"`
 	PeakBytes      int64   `json:"peak_bytes,omitempty"` // the most resident memory of the server in any round
+	Refused        int64   `json:"refused,omitempty"`    // in all rounds; so are the next ones
+	Missed         int64   `json:"missed,omitempty"`     // reads of what had been stored
+	Errors         int64   `json:"errors,omitempty"`
+	Wrong          int64   `json:"wrong,omitempty"` // values whose bytes were not those that were stored
 	// Rounds are the speeds as they were measured, in bytes, of lookups in keys, per second.
-	Rounds     []float64 `json:"rounds"`
-	FirstError string    `json:"first_error,omitempty"`
+	// 0 stands for a round that could not be.
+	Rounds []float64 `json:"rounds"`
+	// FirstError says what is wrong with the numbers, if something is.
+	FirstError string `json:"first_error,omitempty"`
 }
 
-// Ratio returns how much faster one target is than another: the median of the ratios within each round, or 0 if
-// one of them did not take part.
-func (r *Row) Ratio(one, other string) float64 {
-	a, b := r.Cells[one].Rounds, r.Cells[other].Rounds
-	var ratios []float64
-	for i := range min(len(a), len(b)) {
-		if b[i] > 0 {
-			ratios = append(ratios, a[i]/b[i])
+// Check returns an error if the numbers of a cell are not those of servers that did what they were asked. A refusal
+// is an answer that a server may give.
+func (r *Result) Check() error {
+	var errs []error
+	for _, row := range r.Rows {
+		for _, target := range r.Targets {
+			if c := row.Cells[target]; c.Errors+c.Wrong+c.Missed > 0 {
+				errs = append(errs, fmt.Errorf("%s, %s of %d bytes, %d clients: %d errors, %d wrong values, %d misses: %s",
+					target, row.Op, row.Size, row.Clients, c.Errors, c.Wrong, c.Missed, c.FirstError))
+			}
 		}
 	}
-	return median(ratios)
+	return errors.Join(errs...)
 }

@@ -8,17 +8,25 @@ import (
 	"time"
 )
 
-// pendingWait is how long a client lets the service wait for another's encode before it encodes itself.
-const pendingWait = 2 * time.Second
+const (
+	// pendingWait is how long a client lets the service wait for another's encode before it encodes itself.
+	pendingWait = 2 * time.Second
+	// errorPause keeps a client from asking a server that is down a hundred thousand times a second.
+	errorPause = 50 * time.Millisecond
+)
 
 // A client drives one connection.
 type client struct {
 	run   *run
+	ctx   context.Context // of the run
 	name  string
 	conn  Conn
 	buf   []byte
 	tally *tally
 	begin time.Time // of the operation under way; of the first one of a request: when it was due
+
+	failed bool // an operation of this request
+	cut    bool // this request, by the end of the run
 }
 
 // touch makes the buffer's pages exist, so that their first use is not on the clock.
@@ -29,53 +37,62 @@ func (c *client) touch() {
 }
 
 // work does requests until there are no more.
-func (c *client) work(ctx context.Context) {
+func (c *client) work() {
 	defer c.conn.Close()
+	t := c.run.traffic
 	for {
 		n := c.run.next.Add(1) - 1
-		if t := c.run.traffic; t.Requests > 0 && n >= t.Requests {
+		if t.Requests > 0 && n >= t.Requests {
 			return
 		}
 		due := c.run.due(n)
-		if !sleepUntil(ctx, due) {
+		if !sleepUntil(c.ctx, due) {
+			if t.Rate > 0 && !due.After(time.Now()) {
+				c.tally.unanswered++
+			}
 			return
 		}
 		c.begin = due
-		if c.run.traffic.Rate == 0 {
+		if t.Rate == 0 {
 			c.begin = time.Now()
 		}
-		c.do(ctx, c.run.traffic.Next(n))
+		c.failed = false
+		c.do(t.Next(n))
+		if c.cut {
+			c.tally.unanswered++
+			return
+		}
 		c.run.moment.requests.Add(1)
-		if ctx.Err() != nil {
+		if c.failed && !sleepUntil(c.ctx, time.Now().Add(errorPause)) {
 			return
 		}
 	}
 }
 
-func (c *client) do(ctx context.Context, r Request) {
+func (c *client) do(r Request) {
 	switch r.Op {
 	case Get:
-		for i := range r.Items {
+		for i := 0; i < len(r.Items) && !c.cut; i++ {
 			c.get(&r.Items[i])
 		}
 	case Put:
-		for i := range r.Items {
+		for i := 0; i < len(r.Items) && !c.cut; i++ {
 			c.put(&r.Items[i], "")
 		}
 	case Lookup:
 		c.lookup(r.Question)
 	default:
-		c.read(ctx, r.Items)
+		c.read(r.Items)
 	}
 }
 
 // read does what an engine does for a request: it reads what is there, and encodes and stores what is not.
-func (c *client) read(ctx context.Context, items []Item) {
+func (c *client) read(items []Item) {
 	claimer, ok := c.conn.(Claimer)
 	if !ok {
-		for i := range items {
+		for i := 0; i < len(items) && !c.cut; i++ {
 			if !c.get(&items[i]) {
-				c.encode(ctx, &items[i], "")
+				c.encode(&items[i], "")
 			}
 		}
 		return
@@ -90,26 +107,27 @@ func (c *client) read(ctx context.Context, items []Item) {
 		return
 	}
 	c.tally.keys += int64(len(keys))
-	for i := range items {
+	for i := 0; i < len(items) && !c.cut; i++ {
 		switch {
 		case standing.Hit[i]:
 			if !c.get(&items[i]) { // it has been evicted since
-				c.encode(ctx, &items[i], "")
+				c.encode(&items[i], "")
 			}
-		case standing.Pend[i]:
-			c.encode(ctx, &items[i], "")
+		case standing.Pending[i]:
+			c.encode(&items[i], "")
 		default:
 			c.tally.count(Miss, asked, 0)
-			c.encode(ctx, &items[i], standing.Claim)
+			c.encode(&items[i], standing.Claim)
 		}
 	}
 }
 
 // encode takes as long as the encoder would, and stores what it made.
-func (c *client) encode(ctx context.Context, item *Item, claim string) {
+func (c *client) encode(item *Item, claim string) {
 	c.tally.encodes++
 	cost := time.Duration(float64(item.Cost) * c.run.traffic.Encode)
-	if cost > 0 && !sleepUntil(ctx, time.Now().Add(cost)) {
+	if cost > 0 && !sleepUntil(c.ctx, time.Now().Add(cost)) {
+		c.cut = true
 		return
 	}
 	c.begin = time.Now()
@@ -129,18 +147,22 @@ func (c *client) get(item *Item) bool {
 	if reply.Tier != "" {
 		c.tally.tiers[reply.Tier]++
 	}
-	if verify := c.run.traffic.Verify; verify != VerifyOff {
-		value := c.run.traffic.Payloads.Value(*item)
-		if err := value.Check(c.buf[:reply.Size], verify == VerifyAll); err != nil {
-			c.tally.wrong++
-			c.tally.fail(err)
-		}
-		c.begin = time.Now()
-	} else if int64(reply.Size) != item.Size {
-		c.tally.wrong++
-		c.tally.fail(fmt.Errorf("key %q: %d bytes came instead of %d", item.Key, reply.Size, item.Size))
+	if err := c.verify(item, c.buf[:reply.Size]); err != nil {
+		c.tally.mistake(err)
 	}
+	c.begin = time.Now() // verifying is not on the clock
 	return true
+}
+
+func (c *client) verify(item *Item, got []byte) error {
+	if c.run.traffic.Verify == VerifyOff {
+		if int64(len(got)) != item.Size {
+			return fmt.Errorf("key %q: %d bytes came instead of %d", item.Key, len(got), item.Size)
+		}
+		return nil
+	}
+	value := c.run.traffic.Payloads.Value(*item)
+	return value.Check(got, c.run.traffic.Verify == VerifyAll)
 }
 
 func (c *client) put(item *Item, claim string) {
@@ -151,6 +173,7 @@ func (c *client) put(item *Item, claim string) {
 func (c *client) lookup(q *Question) {
 	looker, ok := c.conn.(Looker)
 	if !ok {
+		c.failed = true
 		c.tally.fail(errors.New("the target has no lookup of many keys"))
 		return
 	}
@@ -177,7 +200,11 @@ func (c *client) finish(op Op, bytes int64, err error) bool {
 			c.tally.unexcused++
 		}
 		return false
+	case err != nil && c.ctx.Err() != nil:
+		c.cut = true // the end of the run closed the connection: no fault of the server
+		return false
 	case err != nil:
+		c.failed = true
 		c.tally.fail(err)
 		return false
 	}

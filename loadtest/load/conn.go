@@ -1,18 +1,16 @@
 package load
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"time"
 )
 
 // A Conn is one client's connection to a target. It belongs to one goroutine. A connection that breaks is
 // opened again at the next call.
 type Conn interface {
+	// Open connects now, so that a call need not do so first. It does nothing on a connection that is open.
+	Open() error
 	// Get reads a value into buf and returns its length; a miss is ErrMiss.
 	Get(key string, buf []byte) (Reply, error)
 	// Put stores a value. A server that has it already has it stored.
@@ -40,9 +38,9 @@ type Claimer interface {
 
 // A Standing is the answer to a claim.
 type Standing struct {
-	Hit   []bool // by key; a key that is neither hit nor pending is the asker's to encode
-	Pend  []bool
-	Claim string
+	Hit     []bool // by key; a key that is neither hit nor pending is the asker's to encode
+	Pending []bool
+	Claim   string
 }
 
 // A Question is many keys to look up. It is asked again and again, by any client.
@@ -66,96 +64,23 @@ func (known questions) encoded(q *Question, encode func() ([]byte, error)) ([]by
 // ErrMiss means that there is nothing under the key.
 var ErrMiss = errors.New("miss")
 
-// A Refusal is an answer that asks the client to come again later.
+// A Refusal is an answer of a server that has no room for the request now: HTTP's 429 and 503, and other
+// protocols' out of memory.
 type Refusal struct {
-	Status     int
+	Said       string
 	RetryAfter string // empty: the server did not say when
 }
 
-func (r *Refusal) Error() string { return fmt.Sprintf("refused with status %d", r.Status) }
+func (r *Refusal) Error() string { return "refused: " + r.Said }
 
-// A wire is the socket under a Conn.
-type wire struct {
-	dial    func(context.Context) (net.Conn, error)
-	timeout time.Duration // of one operation
-	conn    net.Conn      // nil while closed
-	r       *bufio.Reader
-	head    []byte // of the request, reused
-}
+// An answerError is what a server says instead of doing what it was asked. The connection is fit for the next call.
+type answerError struct{ said string }
 
-// readBuffer holds the head of an answer; the value behind it is read past the buffer.
-const readBuffer = 16 << 10
-
-func newWire(dial func(context.Context) (net.Conn, error), timeout time.Duration) wire {
-	return wire{dial: dial, timeout: timeout, r: bufio.NewReaderSize(nil, readBuffer)}
-}
-
-// begin connects if need be and starts the clock of one operation.
-func (w *wire) begin() error {
-	deadline := time.Now().Add(w.timeout)
-	if w.conn == nil {
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
-		defer cancel()
-		conn, err := w.dial(ctx)
-		if err != nil {
-			return err
-		}
-		w.conn = conn
-		w.r.Reset(conn)
-	}
-	return w.conn.SetDeadline(deadline)
-}
-
-// end closes a connection whose state is not known any more.
-func (w *wire) end(err error) error {
-	if err != nil && w.conn != nil {
-		_ = w.conn.Close() // it is broken already
-		w.conn = nil
-	}
-	return err
-}
-
-// send writes a head and the parts of a value behind it, in as few system calls as the kernel allows.
-func (w *wire) send(head []byte, parts ...[]byte) error {
-	if len(parts) == 0 {
-		_, err := w.conn.Write(head)
-		return err
-	}
-	all := net.Buffers(append([][]byte{head}, parts...))
-	_, err := all.WriteTo(w.conn)
-	return err
-}
-
-// line reads up to the next CR LF and returns what is before it, valid until the next read.
-func (w *wire) line() ([]byte, error) {
-	line, err := w.r.ReadSlice('\n')
-	if err != nil {
-		return nil, err
-	}
-	if len(line) < 2 || line[len(line)-2] != '\r' {
-		return nil, fmt.Errorf("%w: a line without CR LF", errProtocol)
-	}
-	return line[:len(line)-2], nil
-}
-
-// value reads a value into buf.
-func (w *wire) value(buf []byte, size int) error {
-	if size < 0 || size > len(buf) {
-		return fmt.Errorf("%w: a value of %d bytes, expected are at most %d", errProtocol, size, len(buf))
-	}
-	_, err := io.ReadFull(w.r, buf[:size])
-	return err
-}
-
-// Close implements Conn.
-func (w *wire) Close() error {
-	if w.conn == nil {
-		return nil
-	}
-	err := w.conn.Close()
-	w.conn = nil
-	return err
-}
+func (e *answerError) Error() string { return "the server answered " + e.said }
 
 // errProtocol means that the server does not speak the protocol that the target's URL says.
 var errProtocol = errors.New("protocol error")
+
+func protocolErrorf(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", errProtocol, fmt.Errorf(format, args...))
+}

@@ -1,13 +1,10 @@
 package load
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/keepsight/keepsight/api"
 )
@@ -22,29 +19,32 @@ type httpConn struct {
 	asks   bool // a PUT waits to be asked for its body
 }
 
-// answer is the head of a response.
-type answer struct {
-	status     int
-	length     int // -1: none was stated
-	close      bool
-	tier       string
-	retryAfter string
-}
+const (
+	// maxSmallBody bounds what is read over to keep a connection: more than any message.
+	maxSmallBody = 1 << 20
+	// saidLen is how much of a message is worth repeating, in bytes.
+	saidLen = 200
+)
 
 func (c *httpConn) Get(key string, buf []byte) (Reply, error) {
-	c.head = c.request(http.MethodGet, c.prefix+url.PathEscape(key))
-	c.head = append(c.head, "\r\n"...)
+	c.head = append(c.request(http.MethodGet, c.prefix+url.PathEscape(key)), "\r\n"...)
 	a, err := c.exchange()
-	if err != nil {
-		return Reply{}, c.end(err)
+	if err == nil {
+		switch a.status {
+		case http.StatusOK:
+			err = c.value(buf, a.length)
+		case http.StatusNotFound:
+			if _, err = c.readOver(a); err == nil {
+				err = ErrMiss
+			}
+		default:
+			err = c.unwanted(a)
+		}
 	}
-	if a.status != http.StatusOK {
-		return Reply{}, c.unwanted(a)
+	if c.settle(a, err) != nil {
+		return Reply{}, err
 	}
-	if err := c.value(buf, a.length); err != nil {
-		return Reply{}, c.end(err)
-	}
-	return Reply{Size: a.length, Tier: a.tier}, c.finish(a)
+	return Reply{Size: a.length, Tier: a.tier}, nil
 }
 
 func (c *httpConn) Put(v *Value, claim string) error {
@@ -65,14 +65,15 @@ func (c *httpConn) Put(v *Value, claim string) error {
 		c.head = append(c.head, "\r\n"...)
 		a, err = c.exchange(v.tag[:], v.rest)
 	}
-	if err != nil {
-		return c.end(err)
+	if err == nil {
+		switch a.status {
+		case http.StatusOK, http.StatusCreated, http.StatusNoContent:
+			_, err = c.readOver(a)
+		default:
+			err = c.unwanted(a)
+		}
 	}
-	switch a.status {
-	case http.StatusOK, http.StatusCreated, http.StatusNoContent, http.StatusConflict: // 409: another client's is there
-		return c.discard(a)
-	}
-	return c.unwanted(a)
+	return c.settle(a, err)
 }
 
 // putAsked sends the body once the server asks for it.
@@ -83,10 +84,7 @@ func (c *httpConn) putAsked(v *Value) (answer, error) {
 		a.close = true // whether the server still waits for the body, nobody can know
 		return a, err
 	}
-	if err := c.send(v.tag[:], v.rest); err != nil {
-		return a, err
-	}
-	return c.readAnswer()
+	return c.deliver(v.tag[:], v.rest)
 }
 
 // request begins the head of a request.
@@ -103,101 +101,61 @@ func (c *httpConn) exchange(parts ...[]byte) (answer, error) {
 	if err := c.begin(); err != nil {
 		return answer{}, err
 	}
-	if err := c.send(c.head, parts...); err != nil {
+	return c.deliver(c.head, parts...)
+}
+
+// deliver sends and reads the head of the answer.
+func (c *httpConn) deliver(first []byte, parts ...[]byte) (answer, error) {
+	if err := c.send(first, parts...); err != nil {
 		// A server that refuses a body need not read it: its answer may be there already.
-		if a, readErr := c.readAnswer(); readErr == nil {
-			a.close = true
-			return a, nil
+		a, readErr := readAnswer(&c.wire)
+		if readErr != nil {
+			return answer{}, err
 		}
-		return answer{}, err
+		a.close = true
+		return a, nil
 	}
-	return c.readAnswer()
-}
-
-func (c *httpConn) readAnswer() (answer, error) {
-	a := answer{length: -1}
-	line, err := c.line()
-	if err != nil {
-		return a, err
-	}
-	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.")) {
-		return a, fmt.Errorf("%w: no HTTP status in %q", errProtocol, line)
-	}
-	if a.status, err = strconv.Atoi(string(line[9:12])); err != nil {
-		return a, fmt.Errorf("%w: no HTTP status in %q", errProtocol, line)
-	}
-	for {
-		line, err := c.line()
-		if err != nil || len(line) == 0 {
-			return a, err
-		}
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		if err := a.header(name, bytes.TrimSpace(value)); err != nil {
-			return a, err
-		}
-	}
-}
-
-// header takes note of a header that matters here. Names may come in any case.
-func (a *answer) header(name, value []byte) (err error) {
-	is := func(want string) bool { return len(name) == len(want) && strings.EqualFold(string(name), want) }
-	switch {
-	case is("Content-Length"):
-		a.length, err = strconv.Atoi(string(value))
-	case is("Transfer-Encoding"):
-		err = fmt.Errorf("%w: a body of unknown length", errProtocol)
-	case is("Connection"):
-		a.close = strings.EqualFold(string(value), "close")
-	case is(api.HeaderTier):
-		a.tier = tierName(value)
-	case is("Retry-After"):
-		a.retryAfter = string(value)
-	}
-	return err
-}
-
-// tierName saves an allocation for the names there are.
-func tierName(value []byte) string {
-	for _, known := range []string{"host", "disk", "gpu"} {
-		if string(value) == known {
-			return known
-		}
-	}
-	return string(value)
+	return readAnswer(&c.wire)
 }
 
 // unwanted makes an error of an answer that is neither success nor failure of the connection.
 func (c *httpConn) unwanted(a answer) error {
-	if err := c.discard(a); err != nil {
+	message, err := c.readOver(a)
+	if err != nil {
 		return err
 	}
-	switch a.status {
-	case http.StatusNotFound:
-		return ErrMiss
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return &Refusal{Status: a.status, RetryAfter: a.retryAfter}
+	said := fmt.Sprintf("with status %d", a.status)
+	if message != "" {
+		said += ": " + message
 	}
-	return fmt.Errorf("%w: status %d", errProtocol, a.status)
+	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
+		return &Refusal{Said: said, RetryAfter: a.retryAfter}
+	}
+	return &answerError{said}
 }
 
-// discard reads over a small body.
-func (c *httpConn) discard(a answer) error {
-	const most = 1 << 20
-	if a.status != http.StatusNoContent {
-		if a.length < 0 || a.length > most {
-			return c.end(fmt.Errorf("%w: status %d with a body of %d bytes", errProtocol, a.status, a.length))
-		}
-		if _, err := io.CopyN(io.Discard, c.r, int64(a.length)); err != nil {
-			return c.end(err)
-		}
+// readOver reads a small body and returns the beginning of it.
+func (c *httpConn) readOver(a answer) (string, error) {
+	if a.status == http.StatusNoContent {
+		return "", nil
 	}
-	return c.finish(a)
+	if a.length < 0 || a.length > maxSmallBody {
+		return "", protocolErrorf("status %d with a body of %d bytes", a.status, a.length)
+	}
+	said := make([]byte, min(a.length, saidLen))
+	if _, err := io.ReadFull(c.r, said); err != nil {
+		return "", err
+	}
+	if _, err := io.CopyN(io.Discard, c.r, int64(a.length-len(said))); err != nil {
+		return "", err
+	}
+	return string(said), nil
 }
 
-// finish closes a connection that the server is closing.
-func (c *httpConn) finish(a answer) error {
+// settle ends an exchange: it closes a connection that cannot carry another one.
+func (c *httpConn) settle(a answer, err error) error {
 	if a.close {
-		return c.Close()
+		_ = c.Close() // the exchange is over
 	}
-	return nil
+	return c.end(err)
 }

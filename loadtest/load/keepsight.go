@@ -52,15 +52,15 @@ func (c *keepsightConn) Claim(keys []string, owner string, wait time.Duration) (
 		return Standing{}, c.end(err)
 	}
 	if len(response.Results) != len(keys) {
-		return Standing{}, c.end(fmt.Errorf("%w: %d results for %d keys", errProtocol, len(response.Results), len(keys)))
+		return Standing{}, c.end(protocolErrorf("%d results for %d keys", len(response.Results), len(keys)))
 	}
-	standing := Standing{Hit: make([]bool, len(keys)), Pend: make([]bool, len(keys))}
+	standing := Standing{Hit: make([]bool, len(keys)), Pending: make([]bool, len(keys))}
 	if response.Claim != nil {
 		standing.Claim = *response.Claim
 	}
 	for i, result := range response.Results {
 		standing.Hit[i] = result.State == api.Hit
-		standing.Pend[i] = result.State == api.Pending
+		standing.Pending[i] = result.State == api.Pending
 	}
 	return standing, nil
 }
@@ -71,22 +71,25 @@ func (c *keepsightConn) ask(request []byte) error {
 	c.head = fmt.Appendf(c.head, "Content-Type: %s\r\nContent-Length: %d\r\n\r\n", api.MediaJSON, len(request))
 	c.head = append(c.head, request...)
 	a, err := c.exchange()
-	if err != nil {
-		return c.end(err)
+	if err == nil && a.status == http.StatusOK {
+		err = c.readBody(a.length)
+	} else if err == nil {
+		err = c.unwanted(a)
 	}
-	if a.status != http.StatusOK {
-		return c.unwanted(a)
+	return c.settle(a, err)
+}
+
+// maxLookupAnswer holds 256 results with 8 KiB of meta each, escaped.
+const maxLookupAnswer = 16 << 20
+
+func (c *keepsightConn) readBody(length int) error {
+	if length < 0 || length > maxLookupAnswer {
+		return protocolErrorf("a lookup answer of %d bytes", length)
 	}
-	const most = 16 << 20 // 256 results with 8 KiB of meta each, escaped
-	if a.length < 0 || a.length > most {
-		return c.end(fmt.Errorf("%w: a lookup answer of %d bytes", errProtocol, a.length))
+	if cap(c.body) < length {
+		c.body = make([]byte, length)
 	}
-	if cap(c.body) < a.length {
-		c.body = make([]byte, a.length)
-	}
-	c.body = c.body[:a.length]
-	if _, err := io.ReadFull(c.r, c.body); err != nil {
-		return c.end(err)
-	}
-	return c.finish(a)
+	c.body = c.body[:length]
+	_, err := io.ReadFull(c.r, c.body)
+	return err
 }

@@ -4,17 +4,30 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // A memcachedConn speaks the text protocol of memcached.
 type memcachedConn struct{ wire }
 
+// maxMemcachedKey is the protocol's bound, in bytes.
+const maxMemcachedKey = 250
+
+// A key that the protocol cannot carry must not reach the connection: what is behind a space would be read as
+// flags, and what is behind a line's end as a command.
+func checkMemcachedKey(key string) error {
+	if key == "" || len(key) > maxMemcachedKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return fmt.Errorf("memcached takes no key such as %.40q: 1 to %d bytes without spaces", key, maxMemcachedKey)
+	}
+	return nil
+}
+
 func (c *memcachedConn) Get(key string, buf []byte) (Reply, error) {
-	c.head = fmt.Appendf(c.head[:0], "get %s\r\n", key)
-	n, err := c.get(buf)
-	if err == ErrMiss {
+	if err := checkMemcachedKey(key); err != nil {
 		return Reply{}, err
 	}
+	c.head = fmt.Appendf(c.head[:0], "get %s\r\n", key)
+	n, err := c.get(buf)
 	return Reply{Size: n}, c.end(err)
 }
 
@@ -28,11 +41,11 @@ func (c *memcachedConn) get(buf []byte) (int, error) {
 	}
 	fields := bytes.Fields(line)
 	if len(fields) != 4 || string(fields[0]) != "VALUE" {
-		return 0, fmt.Errorf("%w: memcached answered %q", errProtocol, line)
+		return 0, protocolErrorf("memcached answered %q", line)
 	}
 	n, err := strconv.Atoi(string(fields[3]))
 	if err != nil {
-		return 0, err
+		return 0, protocolErrorf("memcached answered %q", line)
 	}
 	if err := c.value(buf, n); err != nil {
 		return 0, err
@@ -43,17 +56,20 @@ func (c *memcachedConn) get(buf []byte) (int, error) {
 			return 0, err
 		}
 		if string(line) != want {
-			return 0, fmt.Errorf("%w: %q stands where a value of %d bytes ends", errProtocol, line, n)
+			return 0, protocolErrorf("%q stands where a value of %d bytes ends", line, n)
 		}
 	}
 	return n, nil
 }
 
 func (c *memcachedConn) Put(v *Value, _ string) error {
+	if err := checkMemcachedKey(v.Key); err != nil {
+		return err
+	}
 	c.head = fmt.Appendf(c.head[:0], "set %s 0 0 %d\r\n", v.Key, v.Size())
 	line, err := c.call(v.tag[:], v.rest, []byte("\r\n"))
 	if err == nil && string(line) != "STORED" {
-		err = fmt.Errorf("%w: memcached answered %q", errProtocol, line)
+		err = protocolErrorf("memcached answered %q", line)
 	}
 	return c.end(err)
 }
@@ -65,5 +81,14 @@ func (c *memcachedConn) call(parts ...[]byte) ([]byte, error) {
 	if err := c.send(c.head, parts...); err != nil {
 		return nil, err
 	}
-	return c.line()
+	line, err := c.line()
+	switch {
+	case err != nil:
+		return nil, err
+	case bytes.HasPrefix(bytes.ToLower(line), []byte("server_error out of memory")):
+		return nil, &Refusal{Said: string(line)}
+	case bytes.HasPrefix(line, []byte("SERVER_ERROR ")): // a value that came with it has been read over
+		return nil, &answerError{fmt.Sprintf("%q", line)}
+	}
+	return line, nil
 }

@@ -14,16 +14,34 @@ type redisConn struct {
 
 func (c *redisConn) Get(key string, buf []byte) (Reply, error) {
 	c.head = appendCommand(c.head[:0], "GET", key)
-	n, err := c.call(buf)
-	if err == nil && n < 0 {
-		return Reply{}, ErrMiss
-	}
+	n, err := c.get(buf)
 	return Reply{Size: n}, c.end(err)
+}
+
+func (c *redisConn) get(buf []byte) (int, error) {
+	n, err := c.call('$')
+	switch {
+	case err != nil:
+		return 0, err
+	case n == -1:
+		return 0, ErrMiss
+	}
+	if err := c.value(buf, n); err != nil {
+		return 0, err
+	}
+	end, err := c.line()
+	if err != nil {
+		return 0, err
+	}
+	if len(end) != 0 {
+		return 0, protocolErrorf("a value is longer than its %d bytes", n)
+	}
+	return n, nil
 }
 
 func (c *redisConn) Put(v *Value, _ string) error {
 	c.head = fmt.Appendf(c.head[:0], "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n", len(v.Key), v.Key, v.Size())
-	_, err := c.call(nil, v.tag[:], v.rest, []byte("\r\n"))
+	_, err := c.call('+', v.tag[:], v.rest, []byte("\r\n"))
 	return c.end(err)
 }
 
@@ -36,12 +54,12 @@ func (c *redisConn) Lookup(q *Question) (int, error) {
 		return 0, err
 	}
 	c.head = append(c.head[:0], command...)
-	n, err := c.call(nil)
+	n, err := c.call(':')
 	return n, c.end(err)
 }
 
-// call sends a command and returns the number or the length that is answered, -1 for nil.
-func (c *redisConn) call(buf []byte, parts ...[]byte) (int, error) {
+// call sends a command and returns the number behind the wanted type of answer: of '$' a length, -1 for nil.
+func (c *redisConn) call(want byte, parts ...[]byte) (int, error) {
 	if err := c.begin(); err != nil {
 		return 0, err
 	}
@@ -49,29 +67,23 @@ func (c *redisConn) call(buf []byte, parts ...[]byte) (int, error) {
 		return 0, err
 	}
 	line, err := c.line()
-	if err != nil {
-		return 0, err
-	}
 	switch {
-	case bytes.Equal(line, []byte("+OK")):
+	case err != nil:
+		return 0, err
+	case bytes.HasPrefix(line, []byte("-OOM ")):
+		return 0, &Refusal{Said: string(line)}
+	case bytes.HasPrefix(line, []byte("-")):
+		return 0, &answerError{fmt.Sprintf("%q", line)}
+	case len(line) < 2 || line[0] != want:
+		return 0, protocolErrorf("redis answered %q", line)
+	case want == '+':
 		return 0, nil
-	case len(line) > 1 && line[0] == ':':
-		return strconv.Atoi(string(line[1:]))
-	case len(line) > 1 && line[0] == '$':
-		n, err := strconv.Atoi(string(line[1:]))
-		if err != nil || n < 0 {
-			return -1, err
-		}
-		if err := c.value(buf, n); err != nil {
-			return 0, err
-		}
-		end, err := c.line()
-		if err == nil && len(end) != 0 {
-			err = fmt.Errorf("%w: a value longer than it was announced", errProtocol)
-		}
-		return n, err
 	}
-	return 0, fmt.Errorf("%w: redis answered %q", errProtocol, line)
+	n, err := strconv.Atoi(string(line[1:]))
+	if err != nil || n < -1 {
+		return 0, protocolErrorf("redis answered %q", line)
+	}
+	return n, nil
 }
 
 func appendCommand(b []byte, words ...string) []byte {

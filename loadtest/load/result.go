@@ -26,10 +26,13 @@ type Result struct {
 	Encodes int64            `json:"encodes,omitempty"`
 	Keys    int64            `json:"keys,omitempty"` // asked about by lookups
 
-	Refused    int64  `json:"refused"`   // answers 429 and 503
-	Unexcused  int64  `json:"unexcused"` // refusals without Retry-After
-	Errors     int64  `json:"errors"`
-	Wrong      int64  `json:"wrong"` // values whose bytes were not those that were stored
+	Refused   int64 `json:"refused"`   // each is a Refusal
+	Unexcused int64 `json:"unexcused"` // refusals without Retry-After
+	Errors    int64 `json:"errors"`
+	Wrong     int64 `json:"wrong"` // values whose bytes were not those that were stored
+	// Unanswered are the requests that were sent or due and had no answer when the run ended. They are in no
+	// latency: with a rate, a server that hangs at the end shows here.
+	Unanswered int64  `json:"unanswered"`
 	FirstError string `json:"first_error,omitempty"`
 
 	ServerCPUSeconds float64  `json:"server_cpu_seconds,omitempty"`
@@ -86,6 +89,12 @@ func (r *Result) Bytes() (n int64) {
 // BytesPerSecond returns the throughput of all operations together.
 func (r *Result) BytesPerSecond() float64 { return perSecond(r.Bytes(), r.Seconds) }
 
+// PerSecond returns how many operations of one kind the server did in a second.
+func (r *Result) PerSecond(op Op) float64 { return perSecond(r.count(op), r.Seconds) }
+
+// KeysPerSecond returns how many keys lookups asked about in a second.
+func (r *Result) KeysPerSecond() float64 { return perSecond(r.Keys, r.Seconds) }
+
 // Hits returns the reads that found their embedding, of all reads.
 func (r *Result) Hits() (hits, reads int64) {
 	hits = r.count(Get)
@@ -95,7 +104,10 @@ func (r *Result) Hits() (hits, reads int64) {
 // HitRatio returns the share of reads that found their embedding, 0 if there were none.
 func (r *Result) HitRatio() float64 {
 	hits, reads := r.Hits()
-	return perSecond(hits, float64(reads))
+	if reads == 0 {
+		return 0
+	}
+	return float64(hits) / float64(reads)
 }
 
 // ServerCPUPerGB returns the processor seconds that the server spent for each 10^9 bytes.
@@ -109,6 +121,14 @@ func perGB(seconds float64, bytes int64) float64 {
 		return 0
 	}
 	return seconds / float64(bytes) * 1e9
+}
+
+// Operations returns how many operations the server did: a miss is one, a refusal or an error is none.
+func (r *Result) Operations() (n int64) {
+	for _, s := range r.Ops {
+		n += s.Count
+	}
+	return n
 }
 
 func (r *Result) count(op Op) int64 {

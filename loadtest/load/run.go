@@ -12,59 +12,78 @@ import (
 type run struct {
 	target  Target
 	traffic Traffic
+	server  family
 	started time.Time
 	next    atomic.Int64 // number of the next request
 	moment  moment
-	server  usage // when the run began
 	peak    int64 // of the server's resident memory
 }
 
 // Run sends the traffic to the target. What goes wrong with single requests is counted in the result; the error
-// tells that there could be no run at all. When ctx ends, the run does, and what was seen until then is the result.
+// tells that there could be no run at all, since the traffic makes no sense or the target cannot be reached. When
+// ctx ends, the run does, and what was seen until then is the result. The end closes the connections: what has no
+// answer by then has none.
 func Run(ctx context.Context, target Target, traffic Traffic) (*Result, error) {
 	if err := traffic.validate(); err != nil {
 		return nil, err
 	}
-	r := &run{target: target, traffic: traffic}
-	clients := make([]*client, traffic.Clients)
-	for i := range clients {
-		clients[i] = &client{
-			run:   r,
-			name:  fmt.Sprintf("client-%d", i),
-			conn:  target.Dial(),
-			buf:   make([]byte, traffic.Largest),
-			tally: newTally(),
-		}
-		clients[i].touch()
+	r := &run{target: target, traffic: traffic, server: familyOf(target.PID)}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	clients, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
 	}
-	r.server = usageOf(target.PID)
-	mine := ownProcessorTime()
-	ctx, cancel := context.WithTimeout(ctx, traffic.Duration)
-	defer cancel()
+	server, mine := r.server.usage(), ownProcessorTime()
 	r.started = time.Now()
-	timeline := r.drive(ctx, clients)
+	timer := time.AfterFunc(traffic.Duration, end)
+	defer timer.Stop()
+	timeline := r.drive(clients)
 	seconds := time.Since(r.started).Seconds()
 
 	result := &Result{
 		Target: target.Name, Traffic: traffic.Name, Clients: traffic.Clients, Rate: traffic.Rate,
 		Seconds: seconds, Timeline: timeline,
 		ClientCPUSeconds: (ownProcessorTime() - mine).Seconds(),
-		ServerCPUSeconds: (usageOf(target.PID).processor - r.server.processor).Seconds(),
+		ServerCPUSeconds: max(0, (r.server.usage().processor - server.processor).Seconds()), // it may have ended
 		ServerPeakBytes:  r.peak,
 	}
 	all := newTally()
 	for _, c := range clients {
 		all.add(c.tally)
 	}
+	all.unanswered += r.unsent(seconds)
 	all.result(result)
 	return result, nil
 }
 
+// connect opens the clients' connections, none of which is on the clock. If the first cannot be opened there is no
+// run; any other is tried again, and counted, at its first request.
+func (r *run) connect(ctx context.Context) ([]*client, error) {
+	clients := make([]*client, r.traffic.Clients)
+	for i := range clients {
+		c := &client{
+			run:   r,
+			ctx:   ctx,
+			name:  fmt.Sprintf("client-%d", i),
+			conn:  r.target.Dial(ctx),
+			buf:   make([]byte, r.traffic.Largest),
+			tally: newTally(),
+		}
+		c.touch()
+		if err := c.conn.Open(); err != nil && i == 0 {
+			return nil, fmt.Errorf("connect to %s: %w", r.target.Name, err)
+		}
+		clients[i] = c
+	}
+	return clients, nil
+}
+
 // drive lets the clients work and reads the counters meanwhile.
-func (r *run) drive(ctx context.Context, clients []*client) []Moment {
+func (r *run) drive(clients []*client) []Moment {
 	var working sync.WaitGroup
 	for _, c := range clients {
-		working.Go(func() { c.work(ctx) })
+		working.Go(func() { c.work() })
 	}
 	done := make(chan struct{})
 	go func() {
@@ -96,7 +115,7 @@ func (r *run) slice(last *Moment) Moment {
 		Requests:      r.moment.requests.Load(),
 		Bytes:         r.moment.bytes.Load(),
 		Refused:       r.moment.refused.Load(),
-		ResidentBytes: usageOf(r.target.PID).resident,
+		ResidentBytes: r.server.usage().resident,
 	}
 	r.peak = max(r.peak, now.ResidentBytes)
 	if r.traffic.Progress != nil {
@@ -115,5 +134,19 @@ func (r *run) due(n int64) time.Time {
 	if r.traffic.Rate == 0 {
 		return r.started
 	}
-	return r.started.Add(time.Duration(float64(n) / r.traffic.Rate * float64(time.Second)))
+	// How long after the end something is due does not matter: a low rate must not overflow.
+	seconds := min(float64(n)/r.traffic.Rate, 2*r.traffic.Duration.Seconds())
+	return r.started.Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// unsent is how many requests were due in so many seconds that no client was free to send.
+func (r *run) unsent(seconds float64) int64 {
+	if r.traffic.Rate == 0 {
+		return 0
+	}
+	due := int64(min(seconds*r.traffic.Rate, 1<<53)) + 1 // the first one at once
+	if r.traffic.Requests > 0 {
+		due = min(due, r.traffic.Requests)
+	}
+	return max(0, due-r.next.Load())
 }

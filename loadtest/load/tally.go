@@ -20,8 +20,8 @@ type tally struct {
 	encodes int64
 	keys    int64
 
-	refused, unexcused, errors, wrong int64
-	firstError                        error
+	refused, unexcused, errors, wrong, unanswered int64
+	firstError                                    error
 }
 
 type opTally struct {
@@ -50,6 +50,14 @@ func (t *tally) fail(err error) {
 	}
 }
 
+// mistake adds a value whose bytes were wrong. Nothing is more worth telling.
+func (t *tally) mistake(err error) {
+	if t.wrong == 0 {
+		t.firstError = err
+	}
+	t.wrong++
+}
+
 // add joins another client's tally.
 func (t *tally) add(other *tally) {
 	for op, o := range other.ops {
@@ -68,10 +76,11 @@ func (t *tally) add(other *tally) {
 	t.refused += other.refused
 	t.unexcused += other.unexcused
 	t.errors += other.errors
-	t.wrong += other.wrong
-	if t.firstError == nil {
+	t.unanswered += other.unanswered
+	if t.firstError == nil || t.wrong == 0 && other.wrong > 0 {
 		t.firstError = other.firstError
 	}
+	t.wrong += other.wrong
 }
 
 // result fills in what was counted.
@@ -90,7 +99,7 @@ func (t *tally) result(r *Result) {
 		r.Ops[op] = s
 	}
 	r.Tiers, r.Encodes, r.Keys = t.tiers, t.encodes, t.keys
-	r.Refused, r.Unexcused, r.Errors, r.Wrong = t.refused, t.unexcused, t.errors, t.wrong
+	r.Refused, r.Unexcused, r.Errors, r.Wrong, r.Unanswered = t.refused, t.unexcused, t.errors, t.wrong, t.unanswered
 	if t.firstError != nil {
 		r.FirstError = t.firstError.Error()
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -38,53 +39,89 @@ type Target struct {
 const defaultTimeout = 10 * time.Second
 
 // Schemes says what a target's URL may be.
-const Schemes = "http://HOST:PORT or unix:///PATH (keepsight), redis://HOST:PORT, memcached://HOST:PORT, " +
-	"or files+http://HOST:PORT/PATH (a server that takes PUT and GET)"
+const Schemes = "http://HOST:PORT, https://HOST:PORT or unix:///PATH (keepsight), redis://HOST:PORT, " +
+	"memcached://HOST:PORT, or files+http://HOST:PORT/PATH (a server that takes PUT and GET)"
 
-// ErrTarget means that a target's URL cannot be used.
+// ErrTarget means that a target cannot be used.
 var ErrTarget = errors.New("invalid target")
 
 // Validate reports a URL that Dial would not understand, and one that leaves the machine unless remote allows it.
 func (t Target) Validate(remote bool) error {
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("%w %q: %s", ErrTarget, t.URL, fmt.Sprintf(format, args...))
+	}
 	u, err := url.Parse(t.URL)
 	if err != nil {
-		return fmt.Errorf("%w: %q is not a URL", ErrTarget, t.URL)
+		return refuse("it is no URL: write %s", Schemes)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return refuse("there must be neither a user nor a query in it")
 	}
 	switch u.Scheme {
 	case "unix":
 		if u.Host != "" || !strings.HasPrefix(u.Path, "/") {
-			return fmt.Errorf("%w: %q: write unix:///PATH", ErrTarget, t.URL)
+			return refuse("write unix:///PATH")
 		}
-		return nil
-	case "http", "redis", "memcached", "files+http":
+		return t.validateKeepsight(refuse)
+	case "http", "https":
+		if err := t.validateKeepsight(refuse); err != nil {
+			return err
+		}
+	case "redis", "memcached", "files+http":
 	default:
-		return fmt.Errorf("%w: %q: write %s", ErrTarget, t.URL, Schemes)
+		return refuse("write %s", Schemes)
+	}
+	if u.Scheme != "files+http" && strings.Trim(u.Path, "/") != "" {
+		return refuse("there must be no path behind the port")
 	}
 	if u.Port() == "" {
-		return fmt.Errorf("%w: %q has no port", ErrTarget, t.URL)
+		return refuse("it has no port")
 	}
-	if ip, err := netip.ParseAddr(u.Hostname()); !remote && u.Hostname() != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return fmt.Errorf("%w: %s is not this machine; --allow-remote lets the load go there", ErrTarget, u.Host)
+	if loopback(u.Hostname()) {
+		return nil
+	}
+	if !remote {
+		return refuse("%s is not this machine; --allow-remote lets the load go there", u.Host)
+	}
+	if t.Token != "" && u.Scheme == "http" {
+		return refuse("the token would cross the network in clear text: write https")
 	}
 	return nil
 }
 
-// Dial makes a connection, which is opened at its first use. The target is valid.
-func (t Target) Dial() Conn {
+// validateKeepsight checks what is only of meaning to keepsight.
+func (t Target) validateKeepsight(refuse func(string, ...any) error) error {
+	if err := api.ValidateNamespace(t.Namespace); err != nil {
+		return refuse("%v", err)
+	}
+	if strings.ContainsFunc(t.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return refuse("its token holds what no header may")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// Looks reports whether the target can look up many keys in one exchange: whether its Conn is a Looker.
+func (t Target) Looks() bool {
+	_, looks := t.Dial(context.Background()).(Looker)
+	return looks
+}
+
+// Dial makes a connection for as long as ctx lives. It is opened at its first use, or by Open. The target is valid.
+func (t Target) Dial(ctx context.Context) Conn {
 	u, err := url.Parse(t.URL)
 	if err != nil {
 		panic(fmt.Sprintf("load: dial of the invalid target %q", t.URL))
-	}
-	network, address := "tcp", u.Host
-	if u.Scheme == "unix" {
-		network, address = "unix", u.Path
 	}
 	timeout := t.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
-	dialer := &net.Dialer{Control: congestionControl(network, t.Congestion)}
-	w := newWire(func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, network, address) }, timeout)
+	w := newWire(ctx, timeout, t.dialer(u))
 	switch u.Scheme {
 	case "redis":
 		return &redisConn{wire: w, asked: make(questions)}
@@ -103,6 +140,20 @@ func (t Target) Dial() Conn {
 		lookupPath: path + "/lookup",
 		asked:      make(questions),
 	}
+}
+
+// dialer returns how a socket to the target is opened.
+func (t Target) dialer(u *url.URL) func(context.Context) (net.Conn, error) {
+	network, address := "tcp", u.Host
+	if u.Scheme == "unix" {
+		network, address = "unix", u.Path
+	}
+	plain := &net.Dialer{Control: congestionControl(network, t.Congestion)}
+	if u.Scheme != "https" {
+		return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, network, address) }
+	}
+	secure := &tls.Dialer{NetDialer: plain}
+	return func(ctx context.Context) (net.Conn, error) { return secure.DialContext(ctx, network, address) }
 }
 
 // congestionControl sets the algorithm before a socket connects.

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -55,6 +56,9 @@ const (
 	VerifyAll    Verify = "all"    // every byte
 )
 
+// MaxBuffers bounds the bytes of the buffers that all clients of a run read into.
+const MaxBuffers = 4 << 30
+
 // sampleEvery is how often the counters of a run are read.
 const sampleEvery = 250 * time.Millisecond
 
@@ -66,8 +70,11 @@ func (t *Traffic) validate() error {
 	}{
 		{t.Clients <= 0, "no clients"},
 		{t.Duration <= 0, "no duration"},
-		{t.Rate < 0, "a negative rate"},
+		{!(t.Rate >= 0) || math.IsInf(t.Rate, 0), "a rate that is no number of requests"},
 		{t.Requests < 0, "a negative number of requests"},
+		{t.Largest < MinValue, fmt.Sprintf("values of less than %d bytes", MinValue)},
+		{t.Clients > 0 && t.Largest > MaxBuffers/int64(t.Clients),
+			fmt.Sprintf("%d clients that each read up to %d bytes, more than %d in all", t.Clients, t.Largest, int64(MaxBuffers))},
 		{t.Next == nil || t.Payloads == nil, "no requests"},
 		{t.Verify != VerifyOff && t.Verify != VerifySample && t.Verify != VerifyAll, "an unknown way to verify"},
 	} {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// usage is what a process and its children have used.
+// usage is what processes have used.
 type usage struct {
 	processor time.Duration
 	resident  int64 // bytes
@@ -19,11 +19,13 @@ type usage struct {
 // clockTick is the unit of processor times in /proc: USER_HZ, which is 100 on every Linux there is.
 const clockTick = 10 * time.Millisecond
 
-// usageOf reads what a process and those it has started use now; nothing for a process that is not known or has
-// ended. A server may let workers do its work.
-func usageOf(pid int) (u usage) {
+// A family is a process and those that it has started: a server may let workers do its work.
+type family []int
+
+// familyOf returns a process and its descendants as they are now; nobody for a process that is not known.
+func familyOf(pid int) (f family) {
 	if pid == 0 {
-		return usage{}
+		return nil
 	}
 	all := make(map[int]process)
 	entries, _ := os.ReadDir("/proc")
@@ -34,13 +36,23 @@ func usageOf(pid int) (u usage) {
 			}
 		}
 	}
-	for id, p := range all {
+	for id := range all {
 		for ancestor := id; ancestor > 1; ancestor = all[ancestor].parent {
 			if ancestor == pid {
-				u.processor += p.processor
-				u.resident += p.resident
+				f = append(f, id)
 				break
 			}
+		}
+	}
+	return f
+}
+
+// usage reads what the family has used until now, without those that have ended.
+func (f family) usage() (u usage) {
+	for _, id := range f {
+		if p, ok := readProcess(id); ok {
+			u.processor += p.processor
+			u.resident += p.resident
 		}
 	}
 	return u

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -90,7 +91,13 @@ func UniformPool(seed uint64, pool, most int) Pattern {
 		Doc:  fmt.Sprintf("%s of %d media, drawn uniformly", carried, pool),
 		Media: func(n int) []int {
 			draw := drawOf(seed, n)
-			return draw.Perm(pool)[:1+draw.IntN(most)]
+			media := make([]int, 0, most)
+			for carried := 1 + draw.IntN(most); len(media) < carried; {
+				if m := draw.IntN(pool); !slices.Contains(media, m) {
+					media = append(media, m)
+				}
+			}
+			return media
 		},
 	}
 }

@@ -43,6 +43,9 @@ func setCongestion(pid int, algorithm string) error {
 // setListener does so if the descriptor is a listening TCP socket, and reports whether it is one.
 func setListener(pidfd, fd int, algorithm string) (bool, error) {
 	copied, err := unix.PidfdGetfd(pidfd, fd, 0)
+	if err == unix.EBADF {
+		return false, nil // the server has closed it since
+	}
 	if err != nil {
 		return false, err
 	}

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/keepsight/keepsight/internal/process"
 	"github.com/keepsight/keepsight/loadtest/load"
@@ -16,6 +18,9 @@ import (
 
 // ErrMissing means that the server's program is not installed.
 var ErrMissing = errors.New("not installed")
+
+// versionTime is more than a program takes to say its version.
+const versionTime = 10 * time.Second
 
 // Options are the same for all peers of a run.
 type Options struct {
@@ -27,12 +32,13 @@ type Options struct {
 type Peer struct {
 	Name    string
 	Version string
+	Address string        // HOST:PORT
 	Targets []load.Target // ways to reach it
 	process *process.Process
 	dir     string
 }
 
-// Close ends the server and removes what it kept.
+// Close ends the server and removes what it kept. It may be repeated.
 func (p *Peer) Close() error {
 	p.process.Kill()
 	return os.RemoveAll(p.dir)
@@ -43,17 +49,18 @@ type kind struct {
 	name    string
 	program string   // as it is found on the path
 	version []string // arguments that make it print its version; nil: it has none of its own
+	beside  string   // directory that the server's files lie in; empty: the usual one for temporary files
+	// orphaned is what ends the server and its workers, should this program die; zero: SIGKILL.
+	orphaned syscall.Signal
 	// launch returns the arguments and the targets of a server on port, with dir for its own.
 	launch func(dir string, port int, o Options) (args []string, targets []load.Target, err error)
-	// beside returns a directory for the server's files; empty: any.
-	beside string
 }
 
-// start runs one server.
+// start runs one server for as long as ctx lives.
 func (k kind) start(ctx context.Context, o Options) (_ *Peer, err error) {
 	program, err := exec.LookPath(k.program)
 	if err != nil {
-		return nil, fmt.Errorf("%s is %w", k.name, ErrMissing)
+		return nil, fmt.Errorf("%s: %s is %w", k.name, k.program, ErrMissing)
 	}
 	dir, err := os.MkdirTemp(k.beside, "keepsight-loadtest-")
 	if err != nil {
@@ -73,13 +80,14 @@ func (k kind) start(ctx context.Context, o Options) (_ *Peer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
+	p.Address = fmt.Sprintf("127.0.0.1:%d", port)
 	p.process, err = process.Start(ctx, process.Options{
-		Path:  program,
-		Args:  args,
-		Env:   process.EnvironmentWithout("KEEPSIGHT_"), // a comparison is the same for everybody
-		Log:   filepath.Join(dir, "log"),
-		Ready: func(ctx context.Context) error { return knock(ctx, address) },
+		Path:     program,
+		Args:     args,
+		Env:      process.EnvironmentWithout("KEEPSIGHT_"), // a comparison is the same for everybody
+		Log:      filepath.Join(dir, "log"),
+		Ready:    func(ctx context.Context) error { return knock(ctx, p.Address) },
+		Orphaned: k.orphaned,
 	})
 	if err != nil {
 		return nil, err
@@ -100,6 +108,8 @@ func versionOf(ctx context.Context, program string, args []string) string {
 	if args == nil {
 		return ""
 	}
+	ctx, cancel := context.WithTimeout(ctx, versionTime)
+	defer cancel()
 	printed, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	if err != nil {
 		return "unknown"

@@ -2,13 +2,13 @@ package peer
 
 import (
 	"context"
-	"fmt"
 	"os"
 
 	"github.com/keepsight/keepsight/loadtest/load"
 )
 
-// Raw runs this very program as a source of bytes: with the arguments that make it serve them on a port.
+// Raw runs this very program as a source of bytes: with the arguments that make it serve them on a port. It has an
+// address and no targets.
 func Raw(ctx context.Context, serve func(port int) []string, o Options) (*Peer, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -18,7 +18,7 @@ func Raw(ctx context.Context, serve func(port int) []string, o Options) (*Peer, 
 		name:    "raw",
 		program: program,
 		launch: func(_ string, port int, _ Options) ([]string, []load.Target, error) {
-			return serve(port), []load.Target{{Name: "raw", URL: fmt.Sprintf("raw://127.0.0.1:%d", port)}}, nil
+			return serve(port), nil, nil
 		},
 	}.start(ctx, o)
 }

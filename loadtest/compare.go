@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/keepsight/keepsight/internal/bytesize"
+	"github.com/keepsight/keepsight/loadtest/compare"
+	"github.com/keepsight/keepsight/loadtest/load"
+	"github.com/keepsight/keepsight/loadtest/peer"
+)
+
+// compare holds keepsight against what is installed.
+func (t *test) compare(ctx context.Context) error {
+	raw, err := peer.Raw(ctx, func(port int) []string { return []string{"--serve-raw", strconv.Itoa(port)} }, t.peerOptions())
+	if err != nil {
+		return err
+	}
+	t.keep(raw)
+	c, err := t.contenders(ctx)
+	if err != nil {
+		return err
+	}
+	result, err := compare.Run(ctx, compare.Options{
+		Targets: c.targets, PutOnly: c.putOnly,
+		Raw: raw.Address, Congestion: t.Congestion,
+		Rows: t.rows(), Rounds: t.Rounds, Duration: t.duration(time.Second),
+		MemoryBytes: t.Memory.Of(0), Verify: t.verify(load.VerifySample), Seed: t.Seed,
+		Progress: func(done, all int, row compare.Row, target string) {
+			t.line.show("%d of %d  %s of %s, %d clients: %s", done, all, row.Op, bytesize.Format(row.Size), row.Clients, target)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	result.Missing = c.missing
+	t.report.Compare = result
+	return nil
+}
+
+// contenders are who is compared.
+type contenders struct {
+	targets []load.Target
+	putOnly map[string]bool // by the names of targets
+	missing []string        // names of peers
+}
+
+// contenders starts keepsight, without a disk tier and with one, and the peers that are installed.
+func (t *test) contenders(ctx context.Context) (contenders, error) {
+	c := contenders{putOnly: make(map[string]bool)}
+	disks := []int64{0}
+	if size := t.DiskSize.Of(0); size > 0 {
+		disks = append(disks, size)
+	}
+	for _, disk := range disks {
+		p, err := t.startKeepsight(ctx, disk)
+		if err != nil {
+			return c, err
+		}
+		for _, target := range p.Targets {
+			c.putOnly[target.Name] = disk > 0 // what is read comes from memory with a disk tier, too
+		}
+		c.targets = append(c.targets, p.Targets...)
+	}
+	for _, other := range []struct {
+		name  string
+		start func(context.Context, peer.Options) (*peer.Peer, error)
+	}{
+		{"redis", peer.Redis}, {"memcached", peer.Memcached}, {"nginx", peer.Nginx},
+	} {
+		p, err := other.start(ctx, t.peerOptions())
+		if errors.Is(err, peer.ErrMissing) {
+			c.missing = append(c.missing, other.name)
+			continue
+		}
+		if err != nil {
+			return c, err
+		}
+		t.keep(p)
+		c.targets = append(c.targets, p.Targets...)
+	}
+	return c, nil
+}
+
+// lookupSize is what is stored for lookups. The size of what they ask about does not matter, as long as a server that
+// is full of what has been read a thousand times lets it in.
+const lookupSize = 4 << 10
+
+// rows are what --compare does: every operation with every size, number of connections and number of entries.
+func (t *test) rows() (rows []compare.Row) {
+	entries := t.Entries
+	if len(entries) == 0 {
+		entries = []int64{0}
+	}
+	for _, op := range t.Ops {
+		sizes := t.Sizes
+		if load.Op(op) == load.Lookup {
+			sizes = []bytesize.Size{bytesize.Bytes(lookupSize)}
+		}
+		for _, size := range sizes {
+			for _, n := range entries {
+				for _, clients := range t.Connections {
+					rows = append(rows, compare.Row{Op: load.Op(op), Size: size.Of(0), Clients: clients, Entries: n})
+				}
+			}
+		}
+	}
+	return rows
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/keepsight/keepsight/loadtest/load"
+	"github.com/keepsight/keepsight/loadtest/peer"
+)
+
+// targets are those that run already, or a keepsight started for this run.
+func (t *test) targets(ctx context.Context) ([]load.Target, error) {
+	if len(t.Target) == 0 {
+		p, err := t.startKeepsight(ctx, t.DiskSize.Of(0))
+		if err != nil {
+			return nil, err
+		}
+		return p.Targets, nil
+	}
+	token, err := t.token()
+	if err != nil {
+		return nil, err
+	}
+	var targets []load.Target
+	for _, url := range t.Target {
+		target := load.Target{Name: url, URL: url, Namespace: t.Namespace, Token: token}
+		if err := target.Validate(t.AllowRemote); err != nil {
+			return nil, usageError{err}
+		}
+		targets = append(targets, target)
+	}
+	return targets, nil
+}
+
+// token reads what --token-file names.
+func (t *test) token() (string, error) {
+	if t.TokenFile == "" {
+		return "", nil
+	}
+	token, err := os.ReadFile(t.TokenFile)
+	if err != nil {
+		return "", usageError{err}
+	}
+	if token = bytes.TrimSpace(token); len(token) == 0 {
+		return "", usagef("%s holds no token", t.TokenFile)
+	}
+	return string(token), nil
+}
+
+// startKeepsight runs a keepsight with a disk tier of so many bytes, or none, and remembers to end it.
+func (t *test) startKeepsight(ctx context.Context, diskBytes int64) (*peer.Peer, error) {
+	program, err := t.program(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := peer.Keepsight(ctx, program, diskBytes, t.peerOptions())
+	if errors.Is(err, peer.ErrMissing) {
+		return nil, usagef("--keepsight: there is no program %s", program)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.keep(p)
+	return p, nil
+}
+
+func (t *test) keep(p *peer.Peer) {
+	t.peers = append(t.peers, p)
+	if p.Version != "" {
+		t.report.Machine.Versions[p.Name] = p.Version
+	}
+	for i := range p.Targets {
+		p.Targets[i].Namespace = t.Namespace
+	}
+}
+
+func (t *test) peerOptions() peer.Options {
+	return peer.Options{MemoryBytes: t.Memory.Of(0), Congestion: t.Congestion}
+}
+
+// program returns the keepsight to start.
+func (t *test) program(ctx context.Context) (string, error) {
+	if t.Keepsight != "" {
+		return t.Keepsight, nil
+	}
+	t.line.show("building keepsight")
+	program := filepath.Join(t.dir, "keepsight")
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/keepsight/keepsight")
+	if printed, err := build.CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", fmt.Errorf("keepsight cannot be built here (%w), give --keepsight FILE:\n%s", err, printed)
+	}
+	t.Keepsight = program
+	return program, nil
+}
