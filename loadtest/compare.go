@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,22 +48,22 @@ type contenders struct {
 	missing []string        // names of peers
 }
 
-// contenders starts keepsight, without a disk tier and with one, and the peers that are installed.
+// contenders starts keepsight without a disk tier, and the peers that are installed. Where values are stored, a
+// keepsight with a disk tier takes part, too: what is read comes from memory with either.
 func (t *test) contenders(ctx context.Context) (contenders, error) {
 	c := contenders{putOnly: make(map[string]bool)}
-	disks := []int64{0}
-	if size := t.DiskSize.Of(0); size > 0 {
-		disks = append(disks, size)
+	p, err := t.startKeepsight(ctx, "keepsight", 0)
+	if err != nil {
+		return c, err
 	}
-	for _, disk := range disks {
-		p, err := t.startKeepsight(ctx, disk)
-		if err != nil {
+	c.targets = p.Targets
+	if size := t.DiskSize.Of(0); size > 0 && slices.Contains(t.Ops, string(load.Put)) {
+		if p, err = t.startKeepsight(ctx, "+disk", size); err != nil {
 			return c, err
 		}
-		for _, target := range p.Targets {
-			c.putOnly[target.Name] = disk > 0 // what is read comes from memory with a disk tier, too
-		}
-		c.targets = append(c.targets, p.Targets...)
+		tcp := p.Targets[0]
+		c.targets = append(c.targets, tcp)
+		c.putOnly[tcp.Name] = true
 	}
 	for _, other := range []struct {
 		name  string
@@ -70,6 +71,9 @@ func (t *test) contenders(ctx context.Context) (contenders, error) {
 	}{
 		{"redis", peer.Redis}, {"memcached", peer.Memcached}, {"nginx", peer.Nginx},
 	} {
+		if !slices.Contains(t.Peers, other.name) {
+			continue
+		}
 		p, err := other.start(ctx, t.peerOptions())
 		if errors.Is(err, peer.ErrMissing) {
 			c.missing = append(c.missing, other.name)

@@ -36,6 +36,7 @@ type flags struct {
 	Sizes       []bytesize.Size `default:"64KiB,1MiB,8MiB" placeholder:"SIZE" help:"With --compare: bytes of a value. (${default})"`
 	Connections []int           `default:"1,4" placeholder:"N" help:"With --compare: clients. (${default})"`
 	Entries     []int64         `placeholder:"N" help:"With --compare: values that are stored before reads. (256 MiB of them, or a quarter of --memory if that is less)"`
+	Peers       []string        `default:"redis,memcached,nginx" enum:"redis,memcached,nginx,none" placeholder:"NAME" help:"With --compare: with whom, if they are installed, or none. (${default})"`
 	Rounds      int             `default:"5" placeholder:"N" help:"With --compare: rounds, of which medians are taken. (${default})"`
 
 	JSON   string   `name:"json" placeholder:"FILE" help:"Write everything that was measured."`

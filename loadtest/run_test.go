@@ -75,7 +75,7 @@ func running(t *testing.T, o peer.Options) (*peer.Peer, []load.Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := peer.Keepsight(t.Context(), program, 0, o)
+	p, err := peer.Keepsight(t.Context(), program, "keepsight", 0, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 // targets are those that run already, or a keepsight started for this run.
 func (t *test) targets(ctx context.Context) ([]load.Target, error) {
 	if len(t.Target) == 0 {
-		p, err := t.startKeepsight(ctx, t.DiskSize.Of(0))
+		p, err := t.startKeepsight(ctx, "keepsight", t.DiskSize.Of(0))
 		if err != nil {
 			return nil, err
 		}
@@ -53,12 +53,12 @@ func (t *test) token() (string, error) {
 }
 
 // startKeepsight runs a keepsight with a disk tier of so many bytes, or none, and remembers to end it.
-func (t *test) startKeepsight(ctx context.Context, diskBytes int64) (*peer.Peer, error) {
+func (t *test) startKeepsight(ctx context.Context, name string, diskBytes int64) (*peer.Peer, error) {
 	program, err := t.program(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := peer.Keepsight(ctx, program, diskBytes, t.peerOptions())
+	p, err := peer.Keepsight(ctx, program, name, diskBytes, t.peerOptions())
 	if errors.Is(err, peer.ErrMissing) {
 		return nil, usagef("--keepsight: there is no program %s", program)
 	}

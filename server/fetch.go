@@ -24,131 +24,172 @@ func (s *Server) fetch(c *call) error {
 		defer func() { _ = s.store.ReleasePin(c.who.tenant, req.Pin) }() // it may have expired already
 	}
 	ctx, cancel := context.WithCancel(c.ctx())
-	defer cancel()
-	ahead := s.readAhead(ctx, c.scope(s.store), req)
+	r := &reads{s: s, ctx: ctx, scope: c.scope(s.store), keys: req.Keys, expect: expectations(req.Expect)}
 	defer func() {
 		cancel()
-		for next := range ahead {
-			(<-next).release()
-		}
+		r.close()
 	}()
 	c.w.Header().Set("Content-Type", api.MediaFetch)
 	c.w.WriteHeader(http.StatusOK)
-	f := frames{s: s, c: c, giveUp: cancel}
-	for next := range ahead {
+	f := frames{s: s, c: c}
+	for {
+		next := r.next()
+		if next == nil {
+			return nil
+		}
 		if err := f.write(next); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// A fetched is what became of one key.
+// reads gets the keys of a fetch in their order, a few ahead of who takes them.
+type reads struct {
+	s      *Server
+	ctx    context.Context
+	scope  tiers.Scope
+	keys   []string
+	expect []tiers.Expect // nil, or one for each key
+	begun  int
+	ahead  []*fetched // begun and not taken, in order
+}
+
+// next returns the read of the next key, which may not have ended, or nil after the last. The caller awaits and
+// releases it.
+func (r *reads) next() *fetched {
+	for r.begun < len(r.keys) && len(r.ahead) < fetchAhead {
+		r.ahead = append(r.ahead, r.begin(r.begun))
+		r.begun++
+	}
+	if len(r.ahead) == 0 {
+		return nil
+	}
+	first := r.ahead[0]
+	r.ahead = r.ahead[1:]
+	return first
+}
+
+// begin gets a key: at once what is in host memory, and beside the writing what is not.
+func (r *reads) begin(i int) *fetched {
+	f := &fetched{index: i}
+	name := tiers.Name{Scope: r.scope, Key: r.keys[i]}
+	var expect tiers.Expect
+	if r.expect != nil {
+		expect = r.expect[i]
+	}
+	entry, err := r.s.store.Stat(r.ctx, name)
+	switch {
+	case err == nil && !expect.Matches(entry.Meta):
+		f.err = r.s.mismatch() // what is known to be another is not read from disk
+	case err == nil && entry.Tier == tiers.TierHost:
+		f.get(r.ctx, r.s, name, expect)
+	default:
+		f.done = make(chan struct{})
+		go func() {
+			defer close(f.done)
+			f.get(r.ctx, r.s, name, expect)
+		}()
+	}
+	return f
+}
+
+// close releases what nobody takes.
+func (r *reads) close() {
+	for _, f := range r.ahead {
+		f.await()
+		f.release()
+	}
+}
+
+// A fetched is what became of one key, once done is closed; a nil done is closed.
 type fetched struct {
 	index     int
+	done      chan struct{}
 	embedding *tiers.Embedding // nil for a miss
 	tier      string
 	err       error
 }
 
-func (f fetched) release() {
+// ready reports whether await would not wait.
+func (f *fetched) ready() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return f.done == nil
+	}
+}
+
+func (f *fetched) await() {
+	if f.done != nil {
+		<-f.done
+	}
+}
+
+func (f *fetched) release() {
 	if f.embedding != nil {
 		f.embedding.Release()
 	}
 }
 
-// readAhead gets the keys in order, a few at a time. Each result comes through a channel of its own, so that
-// a slow one does not let a later one overtake it.
-func (s *Server) readAhead(ctx context.Context, scope tiers.Scope, req api.FetchRequest) <-chan chan fetched {
-	expect := expectations(req.Expect)
-	ahead := make(chan chan fetched, fetchAhead-1)
-	go func() {
-		defer close(ahead)
-		for i, key := range req.Keys {
-			next := make(chan fetched, 1)
-			select {
-			case ahead <- next:
-			case <-ctx.Done():
-				return
-			}
-			go func() {
-				f := fetched{index: i}
-				var x tiers.Expect
-				if expect != nil {
-					x = expect[i]
-				}
-				f.embedding, f.tier, f.err = s.getExpected(ctx, tiers.Name{Scope: scope, Key: key}, x)
-				next <- f
-			}()
-		}
-	}()
-	return ahead
+// get gets the embedding if it is as expected: another may have taken the name since somebody looked.
+func (f *fetched) get(ctx context.Context, s *Server, name tiers.Name, expect tiers.Expect) {
+	if f.embedding, f.tier, f.err = s.store.Get(ctx, name); f.err != nil {
+		return
+	}
+	if !expect.Matches(f.embedding.Meta) {
+		f.embedding.Release()
+		f.embedding, f.err = nil, s.mismatch()
+	}
 }
 
 // errMismatch means that an embedding is not the expected one.
 var errMismatch = refusal(api.ContractMismatch)
 
-// getExpected gets an embedding if it is as expected. What is known to be another is not read from disk.
-func (s *Server) getExpected(ctx context.Context, name tiers.Name, expect tiers.Expect) (*tiers.Embedding, string, error) {
-	entry, err := s.store.Stat(ctx, name)
-	if err == nil && !expect.Matches(entry.Meta) {
-		s.metrics.mismatches.Add(1)
-		return nil, "", errMismatch
-	}
-	e, tier, err := s.store.Get(ctx, name)
-	if err != nil {
-		return nil, "", err
-	}
-	if !expect.Matches(e.Meta) { // another took the name since Stat
-		e.Release()
-		s.metrics.mismatches.Add(1)
-		return nil, "", errMismatch
-	}
-	return e, tier, nil
+func (s *Server) mismatch() error {
+	s.metrics.mismatches.Add(1)
+	return errMismatch
 }
 
 // frames writes a fetch stream.
 type frames struct {
-	s      *Server
-	c      *call
-	giveUp context.CancelFunc // ends the reading ahead
-	buf    []byte
+	s   *Server
+	c   *call
+	buf []byte
 }
 
-// write sends the next frame as soon as there is one, and what is complete before it waits.
-func (f *frames) write(next <-chan fetched) error {
-	var got fetched
-	select {
-	case got = <-next:
-	default:
-		if err := f.c.w.flush(); err != nil {
-			f.giveUp()
-			(<-next).release()
-			return sent(err)
-		}
-		got = <-next
+// write sends a frame as soon as it can, and what is complete before it waits.
+func (f *frames) write(next *fetched) error {
+	var err error
+	if !next.ready() {
+		err = f.c.w.flush()
 	}
-	defer got.release()
-	header, err := frameHeader(got)
+	next.await()
+	defer next.release()
+	if err != nil {
+		return sent(err)
+	}
+	header, err := frameHeader(next)
 	if err != nil {
 		return err
 	}
 	if f.buf, err = api.AppendFrame(f.buf[:0], header); err != nil {
 		return err
 	}
-	if _, err := f.c.w.Write(f.buf); err != nil || got.embedding == nil {
+	if next.embedding == nil {
+		_, err := f.c.w.send(f.buf)
 		return sent(err)
 	}
-	if _, err := f.c.w.Write(got.embedding.Bytes()); err != nil {
+	if _, err := f.c.w.send(f.buf, next.embedding.Bytes()); err != nil {
 		return sent(err)
 	}
-	f.s.metrics.sent(got.tier, header.Size)
-	f.s.metrics.saved(got.embedding.Meta.Cost)
+	f.s.metrics.sent(next.tier, header.Size)
+	f.s.metrics.saved(next.embedding.Meta.Cost)
 	return nil
 }
 
 // frameHeader describes a result; its error is one that ends the stream.
-func frameHeader(got fetched) (api.FrameHeader, error) {
+func frameHeader(got *fetched) (api.FrameHeader, error) {
 	h := api.FrameHeader{Index: got.index, State: api.Missing}
 	switch {
 	case got.err == nil:

@@ -115,8 +115,7 @@ func (r *reading) conditional() bool {
 // settled refuses an embedding that is not the expected one, and answers 304 for one that the client has.
 func (r *reading) settled(entry tiers.Entry) (done bool, err error) {
 	if !r.expect.Matches(entry.Meta.Size, entry.Meta.DType, entry.Meta.Shape) {
-		r.s.metrics.mismatches.Add(1)
-		return false, refusal(api.ContractMismatch)
+		return false, r.s.mismatch()
 	}
 	match := r.c.r.Header.Get("If-None-Match")
 	if match == "" {

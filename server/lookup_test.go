@@ -351,10 +351,17 @@ func TestLargeAnswer(t *testing.T) {
 }
 
 // A deadConnection is an answer whose client has gone, as the first flush finds out.
-type deadConnection struct{ writer }
+type deadConnection struct {
+	writer
+	flushed chan struct{}
+}
 
-func (deadConnection) Pace(http1.Full)   {}
-func (deadConnection) FlushError() error { return net.ErrClosed }
+func (deadConnection) Pace(http1.Full) {}
+
+func (d deadConnection) FlushError() error {
+	close(d.flushed)
+	return net.ErrClosed
+}
 
 // TestFetchReleases lets a client go while the next embedding is being read: it is released when it comes.
 func TestFetchReleases(t *testing.T) {
@@ -364,12 +371,8 @@ func TestFetchReleases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := make(chan fetched, 1)
-	f := frames{
-		s:      v.Server,
-		c:      &call{w: newResponse(deadConnection{}, defaultPace)},
-		giveUp: func() { next <- fetched{embedding: e, tier: tier} }, // the read ends at once
-	}
+	next := &fetched{embedding: e, tier: tier, done: make(chan struct{})}
+	f := frames{s: v.Server, c: &call{w: newResponse(deadConnection{flushed: next.done}, defaultPace)}}
 	if err := f.write(next); !errors.Is(err, errClientGone) {
 		t.Errorf("error %v", err)
 	}

@@ -56,13 +56,13 @@ type Server struct {
 	store   *tiers.Store
 	hotList string // path; empty: there is no disk to warm from
 
-	listeners   []net.Listener
-	addrs       []net.Addr // of TCP
-	http        *http1.Server
-	echo        *echo.Echo
-	origin      http.CrossOriginProtection
-	buffers     sync.Pool           // of *[]byte, for JSON bodies and lookup answers
-	json        *semaphore.Weighted // of Budget.JSONBytes
+	listeners []net.Listener
+	addrs     []net.Addr // of TCP
+	http      *http1.Server
+	echo      *echo.Echo
+	origin    http.CrossOriginProtection
+	buffers   sync.Pool           // of *[]byte, for JSON bodies and lookup answers
+	json      *semaphore.Weighted // of Budget.JSONBytes
 
 	draining   atomic.Bool // /readyz says 503
 	refusing   atomic.Bool // nothing new is begun

@@ -15,12 +15,8 @@ import (
 // memoryDir is a file system in memory on every usual Linux.
 const memoryDir = "/dev/shm"
 
-// Keepsight runs the program with no disk tier, or with one of diskBytes.
-func Keepsight(ctx context.Context, program string, diskBytes int64, o Options) (*Peer, error) {
-	name, disk := "keepsight", "0"
-	if diskBytes > 0 {
-		name, disk = "keepsight+disk", strconv.FormatInt(diskBytes, 10)
-	}
+// Keepsight runs the program, under that name in tables, with a disk tier of so many bytes, or none.
+func Keepsight(ctx context.Context, program, name string, diskBytes int64, o Options) (*Peer, error) {
 	return kind{
 		name:    name,
 		program: program,
@@ -29,7 +25,7 @@ func Keepsight(ctx context.Context, program string, diskBytes int64, o Options) 
 			address, socket := fmt.Sprintf("127.0.0.1:%d", port), filepath.Join(dir, "socket")
 			args := []string{"serve", "--listen", address, "--socket", socket, "--log-level", "warn",
 				"--memory", strconv.FormatInt(o.MemoryBytes, 10),
-				"--disk-dir", filepath.Join(dir, "disk"), "--disk-size", disk}
+				"--disk-dir", filepath.Join(dir, "disk"), "--disk-size", strconv.FormatInt(diskBytes, 10)}
 			return args, []load.Target{
 				{Name: name + " tcp", URL: "http://" + address, Namespace: namespace},
 				{Name: name + " unix", URL: "unix://" + socket, Namespace: namespace},

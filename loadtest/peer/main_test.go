@@ -41,7 +41,7 @@ func keepsight(ctx context.Context, o Options) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Keepsight(ctx, program, 0, o)
+	return Keepsight(ctx, program, "keepsight", 0, o)
 }
 
 // all are the servers that a load test compares.

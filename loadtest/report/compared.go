@@ -34,6 +34,13 @@ func compareTables(c *compare.Result) []table {
 		return none
 	})
 	cpu.Title = "Processor time of the server for each GB"
+	memory := comparedBy(c, c.Targets, func(row compare.Row, target string) string {
+		if bytes := row.Cells[target].PeakBytes; bytes > 0 {
+			return chart.BinaryBytes.Format(float64(bytes))
+		}
+		return none
+	})
+	memory.Title = "Resident memory of the server, peak"
 	tables := []table{speeds}
 	if len(c.Targets) > 1 {
 		ratios := comparedBy(c, c.Targets[1:], func(row compare.Row, target string) string {
@@ -42,17 +49,17 @@ func compareTables(c *compare.Result) []table {
 		ratios.Title = "How many times as fast " + c.Targets[0] + " is as"
 		tables = append(tables, ratios)
 	}
-	return slices.DeleteFunc(append(tables, latencies, cpu), func(t table) bool { return len(t.Rows) == 0 })
+	return slices.DeleteFunc(append(tables, latencies, cpu, memory), func(t table) bool { return len(t.Rows) == 0 })
 }
 
 // comparedBy makes a table of one number for each row and target. Rows and targets without any are left out.
 func comparedBy(c *compare.Result, targets []string, cell func(compare.Row, string) string) table {
-	t := table{Names: 1, Head: []string{"op", "size", "clients"}}
+	t := table{Names: 1, Head: []string{"op", "size", "clients", "values"}}
 	for _, target := range targets {
 		t.Head = append(t.Head, short(target, maxName-2))
 	}
 	for _, row := range c.Rows {
-		names := []string{string(row.Op), rowSize(row), fmt.Sprint(row.Clients)}
+		names := []string{string(row.Op), rowSize(row), fmt.Sprint(row.Clients), rowEntries(row)}
 		var cells []string
 		for _, target := range targets {
 			cells = append(cells, cell(row, target))
@@ -69,6 +76,14 @@ func rowSize(row compare.Row) string {
 		return none
 	}
 	return chart.BinaryBytes.Format(float64(row.Size))
+}
+
+// rowEntries is how many values reads were spread over, where that was asked for.
+func rowEntries(row compare.Row) string {
+	if row.Entries <= 0 {
+		return none
+	}
+	return chart.Count.Format(float64(row.Entries))
 }
 
 func cellSpeed(c compare.Cell) string {

@@ -129,6 +129,9 @@ func complaints(r *load.Result) (notes []string) {
 	if r.Unexcused > 0 {
 		notes = append(notes, fmt.Sprintf("%s: %s without Retry-After.", r.Target, plural(int(r.Unexcused), "refusal")))
 	}
+	if r.Unanswered > 0 {
+		notes = append(notes, fmt.Sprintf("%s: %s unanswered when time was up.", r.Target, plural(int(r.Unanswered), "request")))
+	}
 	if r.FirstError != "" {
 		notes = append(notes, short(r.Target+": "+r.FirstError, 110))
 	}
