@@ -20,25 +20,53 @@ func (t *test) compare(ctx context.Context) error {
 		return err
 	}
 	t.keep(raw)
+	rows := t.rows()
+	var parts []*compare.Result
+	for _, size := range sizes(rows) {
+		ofSize := slices.DeleteFunc(slices.Clone(rows), func(row compare.Row) bool { return row.Size != size })
+		part, err := t.compareRows(ctx, raw.Address, ofSize)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, part)
+	}
+	t.report.Compare = compare.Join(rows, parts)
+	return nil
+}
+
+// compareRows starts the servers, compares them and ends them. Values of each size get servers of their own: memory
+// that is cut up for small values is of little use for large ones, to memcached of none.
+func (t *test) compareRows(ctx context.Context, raw string, rows []compare.Row) (result *compare.Result, err error) {
+	before := len(t.peers)
+	defer func() { err = errors.Join(err, t.closePeers(before)) }()
 	c, err := t.contenders(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	result, err := compare.Run(ctx, compare.Options{
+	result, err = compare.Run(ctx, compare.Options{
 		Targets: c.targets, PutOnly: c.putOnly,
-		Raw: raw.Address, Congestion: t.Congestion,
-		Rows: t.rows(), Rounds: t.Rounds, Duration: t.duration(time.Second),
+		Raw: raw, Congestion: t.Congestion,
+		Rows: rows, Rounds: t.Rounds, Duration: t.duration(time.Second),
 		MemoryBytes: t.Memory.Of(0), Verify: t.verify(load.VerifySample), Seed: t.Seed,
 		Progress: func(done, all int, row compare.Row, target string) {
 			t.line.show("%d of %d  %s of %s, %d clients: %s", done, all, row.Op, bytesize.Format(row.Size), row.Clients, target)
 		},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	result.Missing = c.missing
-	t.report.Compare = result
-	return nil
+	return result, nil
+}
+
+// sizes returns the sizes of rows, each once.
+func sizes(rows []compare.Row) (sizes []int64) {
+	for _, row := range rows {
+		if !slices.Contains(sizes, row.Size) {
+			sizes = append(sizes, row.Size)
+		}
+	}
+	return sizes
 }
 
 // contenders are who is compared.

@@ -77,10 +77,16 @@ func (t *test) scenario() func(context.Context) error {
 
 // close ends what was started.
 func (t *test) close() error {
-	errs := []error{os.RemoveAll(t.dir)}
-	for _, p := range t.peers {
+	return errors.Join(os.RemoveAll(t.dir), t.closePeers(0))
+}
+
+// closePeers ends the servers that were started after the first few.
+func (t *test) closePeers(first int) error {
+	var errs []error
+	for _, p := range t.peers[first:] {
 		errs = append(errs, p.Close())
 	}
+	t.peers = t.peers[:first]
 	return errors.Join(errs...)
 }
 

@@ -3,6 +3,7 @@ package compare
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/keepsight/keepsight/loadtest/load"
 )
@@ -45,6 +46,30 @@ type Cell struct {
 	Rounds []float64 `json:"rounds"`
 	// FirstError says what is wrong with the numbers, if something is.
 	FirstError string `json:"first_error,omitempty"`
+}
+
+// Join makes one result of parts that were measured with servers of their own, the rows in an order of choice.
+func Join(order []Row, parts []*Result) *Result {
+	whole := *parts[0]
+	whole.Rows = nil
+	var raws []float64
+	for _, part := range parts {
+		raws = append(raws, part.RawBytesPerSecond)
+		whole.Rows = append(whole.Rows, part.Rows...)
+		for _, target := range part.Targets {
+			if !slices.Contains(whole.Targets, target) {
+				whole.Targets = append(whole.Targets, target)
+			}
+		}
+	}
+	whole.RawBytesPerSecond = median(raws)
+	place := func(row Row) int {
+		return slices.IndexFunc(order, func(o Row) bool {
+			return o.Op == row.Op && o.Size == row.Size && o.Clients == row.Clients && o.Entries == row.Entries
+		})
+	}
+	slices.SortStableFunc(whole.Rows, func(a, b Row) int { return place(a) - place(b) })
+	return &whole
 }
 
 // Check returns an error if the numbers of a cell are not those of servers that did what they were asked. A refusal
