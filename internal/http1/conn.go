@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -15,9 +16,9 @@ import (
 const (
 	// readBuffer holds the usual head; large reads of a body go past it.
 	readBuffer = 4 << 10
-	// refresh is how far the deadline for the next request may be off before it is set anew: setting it costs as
-	// much as parsing a header.
-	refresh = time.Second
+	// slack is the part of the idle timeout by which its deadline may be off before it is set anew: setting it costs
+	// as much as parsing a header.
+	slack = 64
 	// discardBytes is how much of a body that nobody wants is read to keep a connection: less than a new one costs.
 	discardBytes = 64 << 10
 	// linger is how long a connection whose client may still be sending is kept before it is closed: closing it at
@@ -30,13 +31,16 @@ type conn struct {
 	server *Server
 	socket *socket
 	r      *bufio.Reader
-	quota  int64 // how many more bytes may be read of a head
-	next   time.Time
+	quota  int64     // how many more bytes may be read of a head
+	broken error     // why the last read failed: while it is nil, a head that cannot be parsed is the client's fault
+	idle   time.Time // the read deadline that is in force, if it is that of the idle timeout
 	remote string
 	ctx    context.Context
 	busy   bool // a request is under way; guarded by Server.mu
 	w      Response
 	body   body
+
+	impatient Full // c.impatience
 }
 
 func newConn(s *Server, accepted net.Conn) (*conn, error) {
@@ -45,6 +49,7 @@ func newConn(s *Server, accepted net.Conn) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{server: s, socket: socket, remote: accepted.RemoteAddr().String()}
+	c.impatient = c.impatience
 	c.body.conn = c
 	c.w = Response{conn: c, body: &c.body, header: make(http.Header)}
 	c.r = bufio.NewReaderSize(readerFunc(c.read), readBuffer)
@@ -60,10 +65,12 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // read is what fills the buffer: of a head, no more than may be read of it.
 func (c *conn) read(p []byte) (int, error) {
 	if c.quota <= 0 {
-		return 0, errHeadTooLarge
+		c.broken = errHeadTooLarge
+		return 0, c.broken
 	}
 	n, err := c.socket.Read(p[:min(int64(len(p)), c.quota)])
 	c.quota -= int64(n)
+	c.broken = err
 	return n, err
 }
 
@@ -71,6 +78,7 @@ func (c *conn) read(p []byte) (int, error) {
 func (c *conn) serve() {
 	defer c.server.forget(c)
 	defer func() { _ = c.socket.Close() }() // the client may have closed it already
+	defer c.catch()
 	if !c.shakeHands() {
 		return
 	}
@@ -102,20 +110,34 @@ func (c *conn) awaitRequest() bool {
 	if c.r.Buffered() > 0 {
 		return true
 	}
-	if next := time.Now().Add(c.server.IdleTimeout); next.Sub(c.next) > refresh {
-		if c.SetReadDeadline(next) != nil {
-			return false
-		}
-		c.next = next
+	if c.startIdleTimeout() != nil {
+		return false
 	}
 	_, err := c.r.Peek(1)
 	return err == nil
 }
 
-// SetReadDeadline sets the deadline of reads, and forgets that of the next request.
+// startIdleTimeout sets the read deadline to what the idle timeout makes it now, or leaves it there.
+func (c *conn) startIdleTimeout() error {
+	timeout := c.server.IdleTimeout
+	deadline := time.Now().Add(timeout)
+	if deadline.Sub(c.idle) <= timeout/slack {
+		return nil
+	}
+	err := c.SetReadDeadline(deadline)
+	c.idle = deadline
+	return err
+}
+
+// SetReadDeadline sets the deadline of reads.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.next = time.Time{}
+	c.idle = time.Time{}
 	return c.socket.SetReadDeadline(t)
+}
+
+// impatience is the pace of what the connection sends by itself, and of a response whose handler sets no other.
+func (c *conn) impatience(int64, int64) error {
+	return c.socket.SetWriteDeadline(time.Now().Add(c.server.HeadTimeout))
 }
 
 // exchange reads a request and answers it, and reports whether the connection is fit for another.
@@ -127,7 +149,11 @@ func (c *conn) exchange() (keep bool) {
 	}
 	c.quota = math.MaxInt64
 	c.w.begin(request)
-	if !c.handle(request) || c.w.finish() != nil {
+	if request.ContentLength != 0 && c.startIdleTimeout() != nil { // in case that the handler sets no deadline
+		return false
+	}
+	c.handle(request)
+	if c.w.finish() != nil {
 		return false
 	}
 	if c.w.last || !c.body.discard() {
@@ -137,20 +163,23 @@ func (c *conn) exchange() (keep bool) {
 	return true
 }
 
-// handle calls the handler, and reports whether it came to an end of its own.
-func (c *conn) handle(r *http.Request) (ended bool) {
+// handle calls the handler. Nobody watches the client once it is over, even in a panic.
+func (c *conn) handle(r *http.Request) {
 	defer func() {
-		switch cause := recover(); cause {
-		case nil:
-		case http.ErrAbortHandler:
-			ended = false
-		default:
-			ended = false
-			c.server.Failed("panic", string(debug.Stack()))
+		if c.w.stop != nil {
+			c.w.stop()
 		}
 	}()
 	c.server.Handler.ServeHTTP(&c.w, r)
-	return true
+}
+
+// catch ends a panic, which costs the connection and nothing else.
+func (c *conn) catch() {
+	switch cause := recover(); cause {
+	case nil, http.ErrAbortHandler:
+	default:
+		c.server.Failed("panic", fmt.Sprintf("%v\n%s", cause, debug.Stack()))
+	}
 }
 
 // lingerOn tells the client that nothing more comes, and reads what it still sends for a moment.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -22,19 +21,21 @@ func (r refusal) Error() string { return http.StatusText(int(r)) }
 
 // readRequest reads a head. If not all of it is there, the rest must come in time.
 func (c *conn) readRequest() (*http.Request, error) {
-	if !c.headIsHere() {
+	head := c.peekHead()
+	if head == nil {
 		if err := c.SetReadDeadline(time.Now().Add(c.server.HeadTimeout)); err != nil {
 			return nil, err
 		}
 	}
+	c.broken = nil
 	r, err := http.ReadRequest(c.r)
 	switch {
 	case err == nil:
-	case errors.Is(err, errHeadTooLarge):
+	case c.broken == errHeadTooLarge:
 		return nil, refusal(http.StatusRequestHeaderFieldsTooLarge)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, new(net.Error)):
-		return nil, err
-	case strings.Contains(err.Error(), "transfer encoding"): // net/http has no type for it
+	case c.broken != nil: // http.ReadRequest may have taken what came before for a line
+		return nil, c.broken
+	case unsupportedEncoding(err):
 		return nil, refusal(http.StatusNotImplemented)
 	default:
 		return nil, refusal(http.StatusBadRequest)
@@ -42,15 +43,42 @@ func (c *conn) readRequest() (*http.Request, error) {
 	if err := check(r); err != nil {
 		return nil, err
 	}
+	r.Close = r.Close || ambiguous(r, head)
 	r = r.WithContext(c.ctx)
 	r.RemoteAddr = c.remote
 	return r, nil
 }
 
-// headIsHere reports whether a whole head has been read already, as it has of nearly every request.
-func (c *conn) headIsHere() bool {
+// peekHead returns the head, if all of it has been read already, as it has of nearly every request. It is valid until
+// more is read.
+func (c *conn) peekHead() []byte {
 	buffered, _ := c.r.Peek(c.r.Buffered())
-	return bytes.Contains(buffered, []byte("\r\n\r\n"))
+	end := bytes.Index(buffered, []byte("\r\n\r\n"))
+	if end < 0 {
+		return nil
+	}
+	return buffered[:end]
+}
+
+// unsupportedEncoding reports what net/http has no exported type for.
+func unsupportedEncoding(err error) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "unsupported transfer encoding") || strings.HasPrefix(text, "too many transfer encodings")
+}
+
+// ambiguous reports a request whose end another may see elsewhere, who goes by a header that http.ReadRequest passes
+// over and removes: a Content-Length beside chunks, or chunks in HTTP/1.0. If the client's bytes come by way of a proxy
+// that does, what we take for the next request may be one that it has never seen. RFC 9112, 6.1, has the connection end.
+// A head that has come in pieces is not there to look at.
+func ambiguous(r *http.Request, head []byte) bool {
+	other := "\ntransfer-encoding"
+	switch {
+	case r.ContentLength < 0:
+		other = "\ncontent-length"
+	case r.ProtoAtLeast(1, 1):
+		return false
+	}
+	return head == nil || bytes.Contains(bytes.ToLower(head), []byte(other))
 }
 
 // check refuses what http.ReadRequest lets pass and net/http's own server does not.
@@ -58,6 +86,8 @@ func check(r *http.Request) error {
 	switch {
 	case r.ProtoMajor != 1:
 		return refusal(http.StatusHTTPVersionNotSupported)
+	case r.URL.Host != "": // the Host header is removed then, and cannot be checked; only proxies are asked so
+		return refusal(http.StatusBadRequest)
 	case r.Host == "" && r.ProtoAtLeast(1, 1), !httpguts.ValidHostHeader(r.Host):
 		return refusal(http.StatusBadRequest)
 	}
@@ -113,7 +143,7 @@ func (b *body) begin(r *http.Request) {
 func (b *body) Read(p []byte) (int, error) {
 	if b.ask {
 		b.ask = false
-		if _, err := b.conn.socket.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+		if _, err := b.conn.socket.send(b.conn.impatient, []byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
 			return 0, err
 		}
 	}

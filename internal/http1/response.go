@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // smallWrite is up to where a write waits for what follows, to go with it.
@@ -18,11 +20,12 @@ type Response struct {
 	body   *body // of the request
 	header http.Header
 	full   Full
+	stop   func() // of Attend; nil before
 
 	status  int   // 0 until WriteHeader
 	left    int64 // bytes of the body to come; -1: its end tells
 	chunked bool
-	bare    bool   // there is no body, whatever the headers say of it
+	bare    bool   // no body is sent, whatever the headers say of it
 	old     bool   // HTTP/1.0
 	last    bool   // the connection ends with it
 	held    []byte // a head, and small writes behind it
@@ -38,17 +41,13 @@ func (w *Response) begin(r *http.Request) {
 		header: w.header,
 		held:   w.held[:0],
 		body:   w.body,
-		full:   w.impatience,
+		full:   w.conn.impatient,
 		bare:   r.Method == http.MethodHead,
 		old:    !r.ProtoAtLeast(1, 1),
 		last:   r.Close,
 	}
 	w.body.begin(r)
-}
-
-// impatience is the pace of a response whose handler sets no other.
-func (w *Response) impatience(int64, int64) error {
-	return w.SetWriteDeadline(time.Now().Add(w.conn.server.HeadTimeout))
+	w.conn.socket.deadline = time.Time{} // the last response's
 }
 
 // Pace sets what hears of a client that does not keep up, instead of giving it HeadTimeout for each step.
@@ -63,11 +62,14 @@ func (w *Response) WriteHeader(status int) {
 		panic(fmt.Sprintf("http1: status %d after %d", status, w.status))
 	}
 	w.status = status
-	if status == http.StatusNoContent || status == http.StatusNotModified {
-		w.bare = true
-	}
+	w.bare = w.bare || w.bodiless()
 	w.frame()
 	w.appendHead()
+}
+
+// bodiless reports whether the status means that there is no body.
+func (w *Response) bodiless() bool {
+	return w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
 // frame decides how the client is to know where the body ends.
@@ -80,9 +82,12 @@ func (w *Response) frame() {
 		}
 		w.left = n
 	}
-	if w.body.ask || strings.EqualFold(w.header.Get("Connection"), "close") {
+	if w.body.ask {
 		// A client that waits to be asked for a body may send it after all, while the answer is on its way: nobody
-		// could tell what comes then from a request.
+		// could tell what comes then from a request. And from here on, asking would break the answer.
+		w.body.ask, w.last = false, true
+	}
+	if w.body.left > discardBytes || strings.EqualFold(w.header.Get("Connection"), "close") {
 		w.last = true
 	}
 	if w.left < 0 && !w.bare {
@@ -97,12 +102,15 @@ func (w *Response) appendHead() {
 	b = strconv.AppendInt(b, int64(w.status), 10)
 	b = append(append(append(b, ' '), http.StatusText(w.status)...), "\r\n"...)
 	for name, values := range w.header {
-		if name == "Connection" || name == "Transfer-Encoding" || name == "Date" {
+		switch {
+		case name == "Connection", name == "Transfer-Encoding", name == "Date":
 			continue // the connection's own
+		case name == "Content-Length" && w.bodiless(), !httpguts.ValidHeaderFieldName(name):
+			continue
 		}
 		for _, value := range values {
 			b = append(append(b, name...), ": "...)
-			b = append(append(b, strings.Map(oneLine, value)...), "\r\n"...)
+			b = append(appendLine(b, value), "\r\n"...)
 		}
 	}
 	b = append(b, "Date: "...)
@@ -120,12 +128,16 @@ func (w *Response) appendHead() {
 	w.held = append(b, "\r\n"...)
 }
 
-// oneLine keeps a value from ending its line.
-func oneLine(r rune) rune {
-	if r == '\r' || r == '\n' {
-		return ' '
+// appendLine keeps a value from ending its line.
+func appendLine(b []byte, value string) []byte {
+	start := len(b)
+	b = append(b, value...)
+	for i, c := range b[start:] {
+		if c == '\r' || c == '\n' {
+			b[start+i] = ' '
+		}
 	}
-	return r
+	return b
 }
 
 // Write implements http.ResponseWriter.
@@ -146,15 +158,16 @@ func (w *Response) Send(parts ...[]byte) (int64, error) {
 		return 0, w.err
 	case n == 0:
 		return 0, nil
-	case w.bare && w.status == http.StatusOK:
-		return n, nil // to HEAD: a handler may answer it as it answers GET
-	case w.bare:
+	case w.bodiless():
 		return 0, http.ErrBodyNotAllowed
 	case w.left >= 0 && n > w.left:
 		return 0, http.ErrContentLength
 	}
 	if w.left >= 0 {
 		w.left -= n
+	}
+	if w.bare {
+		return n, nil // to HEAD: a handler may answer it as it answers GET
 	}
 	if w.chunked {
 		w.held = append(strconv.AppendInt(w.held, n, 16), "\r\n"...)
@@ -165,7 +178,7 @@ func (w *Response) Send(parts ...[]byte) (int64, error) {
 		}
 		w.endChunk()
 		if len(w.held) > 2*smallWrite {
-			return n, w.flush()
+			return n, w.flush(w.full)
 		}
 		return n, nil
 	}
@@ -183,9 +196,9 @@ func (w *Response) endChunk() {
 }
 
 // flush sends what is held.
-func (w *Response) flush() error {
+func (w *Response) flush(full Full) error {
 	if w.err == nil && len(w.held) > 0 {
-		_, w.err = w.conn.socket.send(w.full, w.held)
+		_, w.err = w.conn.socket.send(full, w.held)
 		w.held = w.held[:0]
 	}
 	return w.err
@@ -196,30 +209,33 @@ func (w *Response) FlushError() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	return w.flush()
+	return w.flush(w.full)
 }
 
 // errShort means that a handler sent less than it announced.
 var errShort = errors.New("the answer is shorter than its Content-Length")
 
-// finish sends the end of the answer. An error means that the client cannot know that this is all.
+// finish sends the end of the answer, at a pace of its own: the handler's does not know of it. An error means that the
+// client got less than it was told of.
 func (w *Response) finish() error {
 	if w.status == 0 {
-		w.header.Set("Content-Length", "0")
+		if !w.bare && len(w.header["Content-Length"]) == 0 {
+			w.header.Set("Content-Length", "0")
+		}
 		w.WriteHeader(http.StatusOK)
 	}
 	if w.left > 0 && !w.bare {
-		_ = w.flush()
+		_ = w.flush(w.conn.impatient)
 		return errShort
 	}
 	if w.chunked {
 		w.held = append(w.held, "0\r\n\r\n"...)
 	}
-	return w.flush()
+	return w.flush(w.conn.impatient)
 }
 
 // SetReadDeadline sets the deadline for reads of the request's body.
 func (w *Response) SetReadDeadline(t time.Time) error { return w.conn.SetReadDeadline(t) }
 
-// SetWriteDeadline sets the deadline of the writes that follow, until one that needs none.
+// SetWriteDeadline sets the deadline of writes, for a Full function. It holds while the client must take something.
 func (w *Response) SetWriteDeadline(t time.Time) error { return w.conn.socket.SetWriteDeadline(t) }

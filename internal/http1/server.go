@@ -145,7 +145,7 @@ func (s *Server) shut(cut func(*conn) bool) (<-chan struct{}, error) {
 	}
 	for c := range s.conns {
 		if cut(c) {
-			_ = c.socket.Close() // its goroutine finds out
+			c.socket.cut() // its goroutine finds out
 		}
 	}
 	return s.idle, errors.Join(errs...)
@@ -162,7 +162,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close cuts all connections.
+// Close cuts all connections. Their handlers may not have found out when it returns; Shutdown waits for them.
 func (s *Server) Close() error {
 	_, err := s.shut(func(*conn) bool { return true })
 	if s.cancel != nil {

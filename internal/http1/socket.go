@@ -1,7 +1,7 @@
 package http1
 
 import (
-	"errors"
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -22,8 +22,10 @@ import (
 // One goroutine at a time reads, and one writes: what a call needs is kept here, not made for each.
 type socket struct {
 	net.Conn
-	raw   syscall.RawConn // nil: TLS, or something else that is not a socket
-	armed bool            // a write deadline is in force
+	raw syscall.RawConn // nil: TLS, or something else that is not a socket
+
+	deadline time.Time // of writes, as it was set last
+	armed    bool      // it is in force
 
 	in    reading
 	out   vector
@@ -43,6 +45,7 @@ const (
 
 func newSocket(conn net.Conn) (*socket, error) {
 	s := &socket{Conn: conn}
+	s.out.socket = s
 	s.read, s.write = s.in.try, s.out.try
 	switch plain := conn.(type) {
 	case *net.TCPConn:
@@ -55,6 +58,21 @@ func newSocket(conn net.Conn) (*socket, error) {
 		return s, err
 	}
 	return s, nil
+}
+
+// cut closes the socket from another goroutine, without a goodbye that the client would have to take.
+func (s *socket) cut() {
+	if secure, ok := s.Conn.(*tls.Conn); ok {
+		_ = secure.NetConn().Close()
+		return
+	}
+	_ = s.Conn.Close()
+}
+
+// SetWriteDeadline implements net.Conn.
+func (s *socket) SetWriteDeadline(t time.Time) error {
+	s.deadline, s.armed = t, !t.IsZero()
+	return s.Conn.SetWriteDeadline(t)
 }
 
 // Read implements net.Conn.
@@ -100,15 +118,18 @@ func (s *socket) failure(call string, err error) error {
 }
 
 // A Full function hears that the client must take something before more can be sent: how many bytes it took since
-// the last time, and how many are to follow. It sets a write deadline, and an error of it ends the sending.
+// the last time, and how many are to follow. It sets a write deadline, or wants the one that it set before for this
+// response, and an error of it ends the sending.
 type Full func(taken, left int64) error
 
-// send writes head and parts, one after the other. There is no deadline before the socket is full.
+// send writes head and parts, one after the other. There is no deadline before the socket is full: one that was set
+// for what was sent before may be over, through no fault of the client.
 func (s *socket) send(full Full, head []byte, parts ...[]byte) (sent int64, err error) {
-	if s.armed { // for an answer before, and long over
-		if err := s.SetWriteDeadline(time.Time{}); err != nil {
+	if s.armed {
+		if err := s.Conn.SetWriteDeadline(time.Time{}); err != nil {
 			return 0, err
 		}
+		s.armed = false
 	}
 	v := &s.out
 	v.parts = append(append(v.parts[:0], head), parts...)
@@ -121,18 +142,23 @@ func (s *socket) send(full Full, head []byte, parts ...[]byte) (sent int64, err 
 	if errno, ok := v.err.(syscall.Errno); ok {
 		v.err = s.failure("writev", errno)
 	}
+	if err == nil {
+		err = v.err
+	}
 	clear(v.parts) // they are the caller's
-	return v.sent, errors.Join(err, v.err)
+	v.full, v.err = nil, nil
+	return v.sent, err
 }
 
 // A vector is slices of memory on their way to a client.
 type vector struct {
-	parts [][]byte
-	next  int // the first part that is not sent yet
-	full  Full
-	sent  int64
-	told  int64 // how much of it full has heard of
-	err   error
+	socket *socket
+	parts  [][]byte
+	next   int // the first part that is not sent yet
+	full   Full
+	sent   int64
+	told   int64 // how much of it full has heard of
+	err    error
 }
 
 // try sends what the socket takes. It is not done when the socket is full: then the poller calls again once it takes
@@ -182,10 +208,17 @@ func (v *vector) advance(n int) {
 	}
 }
 
+// tell tells full, and sees to it that a deadline which full leaves as it is is in force.
 func (v *vector) tell() error {
 	taken := v.sent - v.told
 	v.told = v.sent
-	return v.full(taken, min(size(v.parts[v.next:]), step))
+	if err := v.full(taken, min(size(v.parts[v.next:]), step)); err != nil {
+		return err
+	}
+	if s := v.socket; !s.armed && !s.deadline.IsZero() {
+		return s.SetWriteDeadline(s.deadline)
+	}
+	return nil
 }
 
 func size(parts [][]byte) (n int64) {
@@ -195,8 +228,9 @@ func size(parts [][]byte) (n int64) {
 	return n
 }
 
-// quietRead reads without telling the scheduler. A socket has no more than a few hundred KiB at a time.
+// quietRead reads without telling the scheduler, and therefore not much at a time: a body comes in pieces of 256 KiB.
 func quietRead(fd uintptr, p []byte) (int, error) {
+	p = p[:min(len(p), 2*quietBytes)]
 	for {
 		n, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 		if errno == 0 {
