@@ -163,9 +163,6 @@ func (b *body) discard() bool {
 	if b.done {
 		return true
 	}
-	if b.ask || b.left > discardBytes {
-		return false
-	}
 	if b.conn.SetReadDeadline(time.Now().Add(linger)) != nil {
 		return false
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// exchanges are raw requests, and what comes back. seed corpus of FuzzRequest, too.
+// exchanges are raw requests and what comes back. FuzzRequest begins with them.
 var exchanges = []struct {
 	name  string
 	raw   string
@@ -87,6 +87,7 @@ var exchanges = []struct {
 	{"two hosts", "GET /a HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", refused(400), false},
 	{"a host that is none", "GET /a HTTP/1.1\r\nHost: h/\r\n\r\n", refused(400), false},
 	{"what a proxy is asked", "GET http://h/a HTTP/1.1\r\nHost: other\r\n\r\n", refused(400), false},
+	{"what a proxy is asked, without a Host", "GET http://h/a HTTP/1.1\r\n\r\n", refused(400), false},
 	{"a tunnel", "CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", refused(400), false},
 	{"a path that is none", "GET a HTTP/1.1\r\nHost: h\r\n\r\n", refused(400), false},
 	{"a method that is none", "G@T /a HTTP/1.1\r\nHost: h\r\n\r\n", refused(400), false},
@@ -116,6 +117,20 @@ func TestRequests(t *testing.T) {
 					t.Errorf("answer %q, want %q", got, want)
 				}
 			})
+		}
+	}
+}
+
+// TestAmbiguousInPieces ends the connection after a request that may be ambiguous: its head is not there to look at, as
+// it has come in pieces.
+func TestAmbiguousInPieces(t *testing.T) {
+	for _, length := range []string{"", "Content-Length: 3\r\n"} {
+		l := newStage()
+		newFixture(t, echo).listen(l)
+		s := newScript([]byte("POST /a HTTP/1.1\r\nHost: h\r\n"+length+"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+plain("/b")), 7)
+		l.play(t, s)
+		if got := dates.ReplaceAllString(s.got.String(), ""); got != lastAnswer(`POST /a ""`) {
+			t.Errorf("%q is answered %q", length, got)
 		}
 	}
 }

@@ -14,12 +14,16 @@ import (
 	"time"
 )
 
-// inBubble runs a test in time of its own. It may start servers that are reached by way of pipes.
-func inBubble(t *testing.T, test func(t *testing.T, start func(http.HandlerFunc) (dial func() net.Conn))) {
+// A starter starts a server that is reached by way of pipes.
+type starter func(handler http.HandlerFunc, edits ...func(*Server)) (dial func() net.Conn)
+
+// inBubble runs a test in time of its own.
+func inBubble(t *testing.T, test func(t *testing.T, start starter)) {
 	synctest.Test(t, func(t *testing.T) {
-		test(t, func(handler http.HandlerFunc) func() net.Conn {
+		test(t, func(handler http.HandlerFunc, edits ...func(*Server)) func() net.Conn {
 			l := newStage()
-			newFixture(t, handler, func(s *Server) { s.HeadTimeout, s.IdleTimeout = 5*time.Second, time.Minute }).listen(l)
+			times := func(s *Server) { s.HeadTimeout, s.IdleTimeout = 5*time.Second, time.Minute }
+			newFixture(t, handler, append([]func(*Server){times}, edits...)...).listen(l)
 			return func() net.Conn {
 				here, there := net.Pipe()
 				t.Cleanup(func() { here.Close() })
@@ -46,27 +50,29 @@ func ask(t *testing.T, conn net.Conn, raw, want string) {
 
 // TestIdleTimeout is for each request anew, and off by little.
 func TestIdleTimeout(t *testing.T) {
-	inBubble(t, func(t *testing.T, start func(http.HandlerFunc) func() net.Conn) {
-		dial := start(echo)
-		conn := dial()
-		if got := lasts(conn); got != time.Minute {
-			t.Errorf("a silent client is kept for %s", got)
-		}
-		conn = dial()
-		for range 10 {
-			time.Sleep(59 * time.Second)
-			ask(t, conn, plain("/a"), answer(`GET /a ""`))
-			ask(t, conn, plain("/a"), answer(`GET /a ""`))
-		}
-		if got := lasts(conn); got < time.Minute-time.Minute/slack || got > time.Minute {
-			t.Errorf("a client that is silent again is kept for %s", got)
-		}
-	})
+	for _, timeout := range []time.Duration{time.Minute, time.Second / 2} {
+		inBubble(t, func(t *testing.T, start starter) {
+			dial := start(echo, func(s *Server) { s.IdleTimeout = timeout })
+			conn := dial()
+			if got := lasts(conn); got != timeout {
+				t.Errorf("a silent client is kept for %s, not %s", got, timeout)
+			}
+			conn = dial()
+			for range 10 {
+				time.Sleep(timeout * 59 / 60)
+				ask(t, conn, plain("/a"), answer(`GET /a ""`))
+				ask(t, conn, plain("/a"), answer(`GET /a ""`))
+			}
+			if got := lasts(conn); got < timeout-timeout/slack || got > timeout {
+				t.Errorf("a client that is silent again is kept for %s, not %s", got, timeout)
+			}
+		})
+	}
 }
 
 // TestHeadTimeout bounds the whole head, however busily it comes, and so it does that of the next request.
 func TestHeadTimeout(t *testing.T) {
-	inBubble(t, func(t *testing.T, start func(http.HandlerFunc) func() net.Conn) {
+	inBubble(t, func(t *testing.T, start starter) {
 		dial := start(echo)
 		for _, before := range []string{"", plain("/a")} {
 			conn := dial()
@@ -93,7 +99,7 @@ func TestHeadTimeout(t *testing.T) {
 
 // TestHeadTimeoutOfPipelined bounds a head whose beginning came with the request before.
 func TestHeadTimeoutOfPipelined(t *testing.T) {
-	inBubble(t, func(t *testing.T, start func(http.HandlerFunc) func() net.Conn) {
+	inBubble(t, func(t *testing.T, start starter) {
 		dial := start(echo)
 		conn := dial()
 		ask(t, conn, plain("/a")+"GET /b", answer(`GET /a ""`))
@@ -105,7 +111,7 @@ func TestHeadTimeoutOfPipelined(t *testing.T) {
 
 // TestBodyTimeout bounds a body whose handler sets no deadline, by the idle timeout.
 func TestBodyTimeout(t *testing.T) {
-	inBubble(t, func(t *testing.T, start func(http.HandlerFunc) func() net.Conn) {
+	inBubble(t, func(t *testing.T, start starter) {
 		failed := make(chan error, 1)
 		conn := start(func(_ http.ResponseWriter, r *http.Request) {
 			_, err := io.ReadAll(r.Body)
@@ -141,7 +147,7 @@ func sendTwice(part []byte, pace func(*Response) Full) (handler http.HandlerFunc
 
 // TestUnpacedAnswer gives a client that stops to read as long as a head.
 func TestUnpacedAnswer(t *testing.T) {
-	inBubble(t, func(t *testing.T, start func(http.HandlerFunc) func() net.Conn) {
+	inBubble(t, func(t *testing.T, start starter) {
 		handler, second := sendTwice(make([]byte, 3*step), nil)
 		conn := start(handler)()
 		ask(t, conn, plain("/"), fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 6*step))
@@ -161,7 +167,7 @@ func TestUnpacedAnswer(t *testing.T) {
 
 // TestDeadlineStays ends an answer at the deadline that its pace set for an earlier part and then left as it is.
 func TestDeadlineStays(t *testing.T) {
-	inBubble(t, func(t *testing.T, start func(http.HandlerFunc) func() net.Conn) {
+	inBubble(t, func(t *testing.T, start starter) {
 		part := make([]byte, 2*smallWrite)
 		handler, second := sendTwice(part, func(w *Response) Full {
 			set := sync.OnceValue(func() error { return w.SetWriteDeadline(time.Now().Add(3 * time.Second)) })
@@ -179,5 +185,31 @@ func TestDeadlineStays(t *testing.T) {
 		if got := time.Since(begin); got != 3*time.Second {
 			t.Errorf("the answer ends after %s", got)
 		}
+	})
+}
+
+// TestDeadlineIsOfItsResponse does not end an answer at a deadline of the one before.
+func TestDeadlineIsOfItsResponse(t *testing.T) {
+	inBubble(t, func(t *testing.T, start starter) {
+		conn := start(func(rw http.ResponseWriter, r *http.Request) {
+			w := rw.(*Response)
+			w.Pace(func(int64, int64) error {
+				if r.URL.Path == "/patient" {
+					return nil
+				}
+				return w.SetWriteDeadline(time.Now().Add(time.Second))
+			})
+			w.Header().Set("Content-Length", "2")
+			_, _ = io.WriteString(w, "ok")
+			if err := w.FlushError(); err != nil {
+				panic(err)
+			}
+		})()
+		ask(t, conn, plain("/impatient"), answer("ok"))
+		if _, err := io.WriteString(conn, plain("/patient")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		(&client{conn, t}).want(answer("ok"))
 	})
 }
