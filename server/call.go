@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/keepsight/keepsight/api"
-	"github.com/keepsight/keepsight/internal/http1"
+	"github.com/keepsight/keepsight/server/internal/http1"
 	"github.com/keepsight/keepsight/tiers"
 )
 
@@ -193,7 +193,7 @@ type response struct {
 }
 
 func newResponse(w writer, p pace) *response {
-	r := &response{writer: w, meter: meter{pace: p}}
+	r := &response{writer: w, meter: meter{pace: p}, mark: time.Now()}
 	w.Pace(r.full)
 	return r
 }

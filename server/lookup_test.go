@@ -17,7 +17,7 @@ import (
 
 	"github.com/keepsight/keepsight/api"
 	"github.com/keepsight/keepsight/api/client"
-	"github.com/keepsight/keepsight/internal/http1"
+	"github.com/keepsight/keepsight/server/internal/http1"
 	"github.com/keepsight/keepsight/tiers"
 )
 

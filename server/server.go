@@ -18,7 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/keepsight/keepsight/internal/http1"
+	"github.com/keepsight/keepsight/server/internal/http1"
 	"github.com/keepsight/keepsight/tiers"
 	"github.com/keepsight/keepsight/tiers/arena"
 )
