@@ -1,10 +1,13 @@
 package client
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"math"
 	"net/http/httputil"
+	"net/textproto"
 )
 
 // maxDrain is what is read of an unwanted body so that the connection can be used again; beyond that a new
@@ -72,15 +75,31 @@ func (r *response) end(err error) {
 	x.end(err == io.EOF && r.persist)
 }
 
-// trailer passes over the headers behind the last chunk.
+// trailer passes over the headers behind the last chunk. Like net/http, and unlike package textproto alone, it wants
+// every line to end in CR LF.
 func (r *response) trailer() error {
 	c := r.exchange.conn
 	c.budget = maxHeaderBytes
-	if _, err := c.lines.ReadMIMEHeader(); err != nil {
-		return because(r.exchange.ctx, c.fault("trailer"))
+	var lines []byte
+	for !bytes.HasSuffix(lines, []byte("\r\n\r\n")) && string(lines) != "\r\n" {
+		line, err := c.in.ReadSlice('\n')
+		if err == nil && !bytes.HasSuffix(line, []byte("\r\n")) {
+			err = errBareLF
+		}
+		if err != nil {
+			return because(r.exchange.ctx, c.fault("trailer"))
+		}
+		lines = append(lines, line...)
+	}
+	if len(lines) > 2 {
+		if _, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(lines))).ReadMIMEHeader(); err != nil {
+			return protocolError("the trailer cannot be parsed")
+		}
 	}
 	return io.EOF
 }
+
+var errBareLF = errors.New("a line without CR LF")
 
 // Close ends the exchange where it is.
 func (r *response) Close() {

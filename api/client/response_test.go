@@ -129,6 +129,8 @@ func TestBodies(t *testing.T) {
 		{chunked + "3\r\nabc\r\n0\r\nx\r\n\r\n", "abc", false, ErrProtocol},
 		{chunked + "3\r\nabc\r\n0\r\nA: " + strings.Repeat("a", 2*maxHeaderBytes), "abc", false, ErrProtocol},
 		{chunked + "3\r\nabc\r\n0\r\n", "abc", false, io.ErrUnexpectedEOF},
+		{chunked + "3\r\nabc\r\n0\r\n\n", "abc", false, ErrProtocol},
+		{chunked + "3\r\nabc\r\n0\r\nA: b\r\n\n", "abc", false, ErrProtocol},
 		{chunked + "3\r\nab", "ab", false, io.ErrUnexpectedEOF},
 		{chunked + "g\r\nabc", "", false, ErrProtocol},
 		{chunked + "-1\r\nabc", "", false, ErrProtocol},
