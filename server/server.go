@@ -34,7 +34,7 @@ const (
 	gcPercent = 400
 	// minThreads is how many threads run Go code at least. On two cores that the clients share, with as many threads
 	// as cores, a thread that copies keeps its goroutines waiting where the kernel would divide the time: 4 clients
-	// that read 1 MiB got 1.17 times as much with four threads, and their p99 was 1.6 ms instead of 4.2; 8 are no better.
+	// that read 1 MiB get 1.05 times as much with four threads, and their p99 is 2.0 ms instead of 2.8; 8 are no better.
 	minThreads = 4
 )
 
