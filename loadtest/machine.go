@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"strings"
 
+	"github.com/keepsight/keepsight/internal/machine"
 	"github.com/keepsight/keepsight/loadtest/report"
 )
 
@@ -21,9 +21,8 @@ func machineNow(congestion string) report.Machine {
 	if m.Congestion == "" {
 		m.Congestion = firstLine("/proc/sys/net/ipv4/tcp_congestion_control")
 	}
-	var kilobytes int64
-	if _, err := fmt.Sscan(fieldOf("/proc/meminfo", "MemTotal"), &kilobytes); err == nil {
-		m.MemoryBytes = kilobytes << 10
+	if memory, err := machine.ReadMemory(os.DirFS("/")); err == nil {
+		m.MemoryBytes = memory.Limit
 	}
 	return m
 }

@@ -5,13 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/keepsight/keepsight/loadtest/peer"
 	"github.com/keepsight/keepsight/loadtest/report"
 )
 
@@ -19,14 +18,7 @@ import (
 var buildDir string
 
 // built is the keepsight of this source, made once for all tests.
-var built = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(buildDir, "keepsight")
-	printed, err := exec.Command("go", "build", "-o", program, "github.com/keepsight/keepsight").CombinedOutput()
-	if err != nil {
-		os.Stderr.Write(printed)
-	}
-	return program, err
-})
+var built = sync.OnceValues(func() (string, error) { return peer.Build(context.Background(), buildDir) })
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "--serve-raw" { // the test has started itself as the other end of the raw stream

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 
 	"github.com/keepsight/keepsight/loadtest/load"
 	"github.com/keepsight/keepsight/loadtest/peer"
@@ -89,13 +87,12 @@ func (t *test) program(ctx context.Context) (string, error) {
 		return t.Keepsight, nil
 	}
 	t.line.show("building keepsight")
-	program := filepath.Join(t.dir, "keepsight")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/keepsight/keepsight")
-	if printed, err := build.CombinedOutput(); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		return "", fmt.Errorf("keepsight cannot be built here (%w), give --keepsight FILE:\n%s", err, printed)
+	program, err := peer.Build(ctx, t.dir)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		return "", fmt.Errorf("give --keepsight FILE: keepsight cannot be built here: %w", err)
 	}
 	t.Keepsight = program
 	return program, nil

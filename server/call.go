@@ -193,7 +193,7 @@ type response struct {
 }
 
 func newResponse(w writer, p pace) *response {
-	r := &response{writer: w, meter: meter{pace: p}, mark: time.Now()}
+	r := &response{writer: w, meter: meter{pace: p}}
 	w.Pace(r.full)
 	return r
 }

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/keepsight/keepsight/internal/terminal"
 )
 
 // openTerminal returns the two ends of a pseudo terminal: what the person sees, and what a program writes to.
@@ -36,21 +34,6 @@ func openTerminal(t *testing.T) (person, program *os.File) {
 	}
 	t.Cleanup(func() { program.Close() })
 	return person, program
-}
-
-func TestTerminalsAreTold(t *testing.T) {
-	_, program := openTerminal(t)
-	if !terminal.Is(program) {
-		t.Error("a terminal was not recognized")
-	}
-	file, err := os.Open(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if terminal.Is(file) || terminal.Is(new(bytes.Buffer)) {
-		t.Error("a file or a buffer was taken for a terminal")
-	}
 }
 
 func TestGetRefusesATerminal(t *testing.T) {

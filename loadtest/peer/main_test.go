@@ -3,8 +3,6 @@ package peer
 import (
 	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -15,14 +13,7 @@ import (
 var buildDir string
 
 // built is the keepsight of this source, made once for all tests.
-var built = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(buildDir, "keepsight")
-	printed, err := exec.Command("go", "build", "-o", program, "github.com/keepsight/keepsight").CombinedOutput()
-	if err != nil {
-		os.Stderr.Write(printed)
-	}
-	return program, err
-})
+var built = sync.OnceValues(func() (string, error) { return Build(context.Background(), buildDir) })
 
 func TestMain(m *testing.M) {
 	var err error

@@ -52,18 +52,14 @@ func newConn(s *Server, accepted net.Conn) (*conn, error) {
 	c.impatient = c.impatience
 	c.body.conn = c
 	c.w = Response{conn: c, body: &c.body, header: make(http.Header)}
-	c.r = bufio.NewReaderSize(readerFunc(c.read), readBuffer)
+	c.r = bufio.NewReaderSize(c, readBuffer)
 	ctx := context.WithValue(s.ctx, http.LocalAddrContextKey, accepted.LocalAddr())
 	c.ctx = s.Context(ctx, accepted)
 	return c, nil
 }
 
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-// read is what fills the buffer: of a head, no more than may be read of it.
-func (c *conn) read(p []byte) (int, error) {
+// Read implements io.Reader for the buffer: of a head, it reads no more than it may.
+func (c *conn) Read(p []byte) (int, error) {
 	if c.quota <= 0 {
 		c.broken = errHeadTooLarge
 		return 0, c.broken
