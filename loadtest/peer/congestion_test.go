@@ -33,6 +33,9 @@ func otherCongestion(t *testing.T) string {
 	return ""
 }
 
+// tcpEstablished is TCP_ESTABLISHED of the kernel's net/tcp_states.h.
+const tcpEstablished = 1
+
 // congestionOf returns the congestion control of a process's connected TCP sockets.
 func congestionOf(t *testing.T, pid int) (names []string) {
 	pidfd, err := unix.PidfdOpen(pid, 0)
@@ -53,9 +56,9 @@ func congestionOf(t *testing.T, pid int) (names []string) {
 		if err != nil {
 			continue // closed since
 		}
-		listening, err := unix.GetsockoptInt(copied, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-		domain, domainErr := unix.GetsockoptInt(copied, unix.SOL_SOCKET, unix.SO_DOMAIN)
-		if err == nil && domainErr == nil && listening == 0 && (domain == unix.AF_INET || domain == unix.AF_INET6) {
+		// One that the other side has closed was dialled to see whether the server listens, before anything was set.
+		info, err := unix.GetsockoptTCPInfo(copied, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil && info.State == tcpEstablished {
 			if name, err := unix.GetsockoptString(copied, unix.IPPROTO_TCP, unix.TCP_CONGESTION); err == nil {
 				names = append(names, name)
 			}
